@@ -1,0 +1,27 @@
+"""Absorbing-state block diffusion over tokens: blocks, noise, loss and decoding."""
+
+from suffuse.backbone.discrete.blocks import block_causal_mask, block_index, training_mask
+from suffuse.backbone.discrete.loss import block_diffusion_loss, block_diffusion_weights, substitution_nll
+from suffuse.backbone.discrete.noise import (
+    BetaCurriculum,
+    LogLinearNoise,
+    NoiseConfig,
+    apply_mask,
+    importance_weight,
+    sample_mask_ratio,
+)
+
+__all__ = [
+    "BetaCurriculum",
+    "LogLinearNoise",
+    "NoiseConfig",
+    "apply_mask",
+    "block_causal_mask",
+    "block_diffusion_loss",
+    "block_diffusion_weights",
+    "block_index",
+    "importance_weight",
+    "sample_mask_ratio",
+    "substitution_nll",
+    "training_mask",
+]
