@@ -1,5 +1,6 @@
 """The one training loop: accelerate, EMA, atomic checkpoints, exact resume.
 
+Example:
     result = train(model=model, loss=loss, batches=batches, config=TrainConfig(steps=20_000), directory=Path("run"))
 """
 

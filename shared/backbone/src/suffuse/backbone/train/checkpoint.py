@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from suffuse.backbone.train.errors import CheckpointError
+from suffuse.backbone.train.errors import CheckpointError, TrainError
 
 FORMAT = 1
 TENSOR_FILES = ("model", "ema", "optimizer")
@@ -84,32 +84,43 @@ def load_module_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> Non
 def save_checkpoint(
     directory: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
 ) -> Path:
-    """Write `checkpoint-{step}` in `directory` atomically and durably; one of the same step is replaced.
+    """Write `checkpoint-{step}` in `directory` atomically and durably.
 
     Args:
         directory: the run directory; it exists.
         step: updates made so far.
         tensors: named tensors for each of `TENSOR_FILES`.
         state: JSON values to keep beside them.
+
+    Raises:
+        TrainError: it cannot be written, for example because the disk is full; nothing half-written stays.
     """
     final = directory / f"checkpoint-{step:08d}"
     temporary = directory / f"{_TEMPORARY_PREFIX}{final.name}"
-    _remove(temporary)
-    temporary.mkdir()
+    try:
+        temporary.mkdir()
+        _write(temporary, {"format": FORMAT, "step": step}, tensors, state)
+        temporary.rename(final)
+        _sync(directory)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise TrainError(f"cannot write {final}: {error}") from error
+    return final
+
+
+def _write(
+    folder: Path, header: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> None:
+    """Write the files of a checkpoint into an empty folder and flush them."""
     files = {}
     for kind in TENSOR_FILES:
-        path = temporary / f"{kind}.safetensors"
+        path = folder / f"{kind}.safetensors"
         save_file({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors[kind].items()}, path)
         _sync(path)
         files[path.name] = _fingerprint(path)
-    record = {"format": FORMAT, "step": step, "files": files, **state}
-    (temporary / STATE_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    _sync(temporary / STATE_FILE)
-    _sync(temporary)
-    _remove(final)
-    temporary.rename(final)
-    _sync(directory)
-    return final
+    (folder / STATE_FILE).write_text(json.dumps({**header, "files": files, **state}, indent=1) + "\n", encoding="utf-8")
+    _sync(folder / STATE_FILE)
+    _sync(folder)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
@@ -190,7 +201,8 @@ def set_aside_newer(directory: Path, step: int) -> None:
     for path in checkpoints(directory):
         if step_of(path) > step:
             aside = path.with_name(f"{path.name}.damaged")
-            _remove(aside)
+            if aside.exists():
+                _remove(aside)
             path.rename(aside)
 
 
@@ -202,12 +214,9 @@ def prune(directory: Path, keep: int) -> None:
 
 def _remove(path: Path) -> None:
     """Delete a directory so that it is never seen half-deleted under its own name."""
-    if path.exists():
-        doomed = path.with_name(f"{_TEMPORARY_PREFIX}removed-{path.name.removeprefix(_TEMPORARY_PREFIX)}")
-        if doomed.exists():
-            shutil.rmtree(doomed)
-        path.rename(doomed)
-        shutil.rmtree(doomed)
+    doomed = path.with_name(f"{_TEMPORARY_PREFIX}removed-{path.name}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class TrainConfig:
     mixed_precision: MixedPrecision = "no"
 
     def __post_init__(self) -> None:
+        """Check every field."""
         for name in ("steps", "log_every", "keep_checkpoints"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("checkpoint_every_steps", "evaluate_every"):

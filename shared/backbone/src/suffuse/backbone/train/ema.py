@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def decay_at(updates: int, decay: float) -> float:
     """The decay used when `updates` updates went before: min(decay, (1 + n) / (10 + n)), and 0 for the first.
@@ -25,13 +27,10 @@ def averaged_model(model: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
-        weight = 1 - decay_at(int(updates), decay)
+    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         if averaged[0].is_floating_point() or averaged[0].is_complex():
-            torch._foreach_lerp_(averaged, current, weight)
+            torch._foreach_lerp_(averaged, current, 1 - decay_at(int(updates), decay))
         else:
             torch._foreach_copy_(averaged, current)
 
-    average = AveragedModel(model, multi_avg_fn=update)
-    average.requires_grad_(False)
-    return average.eval()
+    return AveragedModel(model, multi_avg_fn=update).eval()

@@ -1,13 +1,15 @@
 """What a run tells: `log.jsonl` (the record), TensorBoard event files (made from it), and a progress display."""
 
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -27,12 +29,11 @@ class RunLog:
     """
 
     def __init__(self, directory: Path, *, step: int) -> None:
+        """Open the log of a run in `directory` that goes on after `step` updates."""
         self.path = directory / "log.jsonl"
         events = directory / "tensorboard"
         kept = [record for record in read_log(directory) if record["step"] <= step]
-        replacement = self.path.with_name(f".{self.path.name}")
-        replacement.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-        replacement.replace(self.path)
+        self._replace(kept)
         if events.exists():
             shutil.rmtree(events)
         self._file = self.path.open("a", encoding="utf-8")
@@ -43,7 +44,7 @@ class RunLog:
     def add(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
         """Record `values` after `step` updates."""
         record = {"step": step, "kind": kind, "values": dict(values), "time": time.time()}
-        self._file.write(json.dumps(record) + "\n")
+        self._file.write(_line(record))
         self._file.flush()
         self._to_tensorboard(record)
 
@@ -57,16 +58,26 @@ class RunLog:
         self._writer.close()
         self._file.close()
 
-    def _to_tensorboard(self, record: dict) -> None:
+    def _replace(self, records: list[dict[str, Any]]) -> None:
+        replacement = self.path.with_name(f".{self.path.name}")
+        with replacement.open("w", encoding="utf-8") as file:
+            file.writelines(_line(record) for record in records)
+            file.flush()
+            os.fsync(file.fileno())
+        replacement.replace(self.path)
+
+    def _to_tensorboard(self, record: Mapping[str, Any]) -> None:
         for name, value in record["values"].items():
             self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"], walltime=record["time"])
 
 
-def read_log(directory: Path) -> list[dict]:
+def read_log(directory: Path) -> list[dict[str, Any]]:
     """The records of `log.jsonl` in a run directory, without a last line that was cut by a kill.
 
+    A value that was not finite (null in the file) is given as NaN.
+
     Raises:
-        ValueError: a line before the last is not JSON.
+        ValueError: a line is not one of this log; the message has its number.
     """
     path = directory / "log.jsonl"
     if not path.exists():
@@ -75,16 +86,25 @@ def read_log(directory: Path) -> list[dict]:
     records = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}, is not JSON: {error}") from error
+            record = json.loads(line)
+            record["values"] = {n: math.nan if v is None else v for n, v in record["values"].items()}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}, line {number}, is not a line of this log: {error}") from error
+        records.append(record)
     return records
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    """One line of `log.jsonl`; JSON has no NaN and no infinity, they become null."""
+    values = {name: value if math.isfinite(value) else None for name, value in record["values"].items()}
+    return json.dumps({**record, "values": values}, allow_nan=False) + "\n"
 
 
 class Display:
     """A rich progress bar on a terminal; elsewhere a line every `PLAIN_INTERVAL_SECONDS`."""
 
     def __init__(self, *, start: int, steps: int, console: Console) -> None:
+        """A display on `console` of `steps` updates of which `start` are made."""
         self._start, self._steps, self._console = start, steps, console
         self._began = self._last_line = time.monotonic()
         self._progress: Progress | None = None
@@ -102,6 +122,7 @@ class Display:
             self._task = self._progress.add_task("training", total=steps, completed=start, status="")
 
     def __enter__(self) -> Self:
+        """Start drawing."""
         if self._progress is not None:
             self._progress.start()
         return self
@@ -109,6 +130,7 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop drawing."""
         if self._progress is not None:
             self._progress.stop()
 
@@ -121,7 +143,7 @@ class Display:
             self._progress.update(self._task, completed=step, status=status)
         elif now - self._last_line >= PLAIN_INTERVAL_SECONDS or step == self._steps:
             self._last_line = now
-            left = time.strftime("%H:%M:%S", time.gmtime((self._steps - step) / rate))
+            left = timedelta(seconds=round((self._steps - step) / rate))
             self._console.print(f"step {step}/{self._steps}  {status}  left {left}", highlight=False, soft_wrap=True)
 
     def say(self, message: str) -> None:

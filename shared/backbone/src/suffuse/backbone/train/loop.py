@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, broadcast_object_list, send_to_device
 from filelock import FileLock, Timeout
+from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -80,7 +81,7 @@ class TrainResult:
 def train(
     *,
     model: nn.Module,
-    loss: Callable[[nn.Module, BatchT, torch.Generator], Mapping[str, Tensor]],
+    loss: Callable[[nn.Module, BatchT, torch.Generator], Mapping[str, Float[Tensor, ""]]],
     batches: Batches[BatchT],
     config: TrainConfig,
     directory: Path,
@@ -91,7 +92,8 @@ def train(
     """Train `model` for `config.steps` updates and keep the run in `directory`.
 
     Args:
-        model: trained in place; its trainable parameters are float32 (or float64).
+        model: trained in place; its trainable parameters are float32 (or float64). To compile it, call
+            `model.compile()`, which keeps the names of its parameters.
         loss: given the model (wrapped for data parallelism: call it, do not reach into it), a batch on the model's
             device and a generator there, returns scalar tensors; the one named "loss" is minimised, all are logged.
         batches: see `Batches`.
@@ -122,7 +124,7 @@ def train(
                 log.close()
         accelerator.wait_for_everyone()
     return TrainResult(
-        model=run.average.module,
+        model=run.average.module.eval(),
         evaluation=run.evaluation,
         checkpoint=checkpoints(directory)[-1],
         resumed_from=run.resumed_from,
@@ -135,7 +137,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        loss: Callable[[nn.Module, Any, torch.Generator], Mapping[str, Tensor]],
+        loss: Callable[[nn.Module, Any, torch.Generator], Mapping[str, Float[Tensor, ""]]],
         batches: Batches[Any],
         config: TrainConfig,
         directory: Path,
@@ -170,7 +172,9 @@ class _Run:
     def _choose_checkpoint(self, *, resume: bool) -> Path | None:
         present = sorted(path.name for path in self.directory.iterdir() if path.name != LOCK_FILE)
         if present and not resume:
-            raise TrainError(f"{self.directory} is not empty (it has {present[0]}); resume it or name another directory")
+            raise TrainError(
+                f"{self.directory} is not empty (it has {present[0]}); resume that run or name another directory"
+            )
         remove_incomplete(self.directory)
         return newest_checkpoint(self.directory)
 
@@ -212,9 +216,7 @@ class _Run:
             while self.step < config.steps:
                 metrics, batch = self._update(batch)
                 last = self.step == config.steps
-                display.update(
-                    self.step, loss=metrics["loss"], learning_rate=learning_rate_at(self.step - 1, config)
-                )
+                display.update(self.step, loss=metrics["loss"], learning_rate=learning_rate_at(self.step - 1, config))
                 self._add_to_window(metrics)
                 if last or self.step % config.log_every == 0:
                     self._log_window(log)
@@ -244,7 +246,7 @@ class _Run:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.mixed_precision == "bf16"):
-            losses = dict(self.loss(self.wrapped, batch, generator))
+            losses = dict(sorted(self.loss(self.wrapped, batch, generator).items()))
         _check_losses(losses)
         accelerator.backward(losses["loss"])
         norm = accelerator.clip_grad_norm_(
@@ -312,7 +314,7 @@ class _Run:
 
 
 def _accelerator() -> Accelerator:
-    """Processes and devices as `accelerate launch` set them; autocast stays with the loop, which leaves no trace of it."""
+    """Processes and devices as `accelerate launch` set them; autocast is left to the loop."""
     accelerator = Accelerator(mixed_precision="no")
     simple = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     if accelerator.distributed_type not in simple:
