@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -121,7 +121,7 @@ class Display:
             )
             self._task = self._progress.add_task("training", total=steps, completed=start, status="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Display":
         """Start drawing."""
         if self._progress is not None:
             self._progress.start()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -50,6 +50,7 @@ LOCK_FILE = ".lock"
 OWN_METRICS = ("learning_rate", "gradient_norm")
 
 
+@runtime_checkable
 class Batches(Protocol[BatchT_co]):
     """A seekable source of batches: `batches[k]` depends on k (and the source's own seed) alone, k = 0, 1, 2, ...
 
