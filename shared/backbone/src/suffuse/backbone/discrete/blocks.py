@@ -16,7 +16,7 @@ from torch import Tensor
 __all__ = ["block_causal_mask", "block_index", "training_mask"]
 
 
-def block_index(length: int, block_size: int, offset: int | Int[Tensor, " b"] = 0) -> Int[Tensor, "*b n"]:
+def block_index(length: int, block_size: int, offset: int | Int[Tensor, " b"] = 0) -> Int[Tensor, "*rows n"]:
     """Index of the block of every position, `(position + offset) // block_size`, counted from 0.
 
     `offset` shifts the grid to the left: the first block holds `block_size - offset` tokens, so random offsets in
@@ -70,7 +70,7 @@ def block_causal_mask(
 
 def _relations(blocks: Tensor) -> tuple[Tensor, Tensor]:
     """Whether query and key share a block, and whether the key's block is earlier: (b or 1, n, n), query first."""
-    rows = torch.atleast_2d(blocks)
+    rows = blocks.unsqueeze(0) if blocks.ndim == 1 else blocks
     query, key = rows[:, :, None], rows[:, None, :]
     return query == key, key < query
 

@@ -2,8 +2,8 @@
 
 Dimension legend: b batch, n tokens of a sequence, v vocabulary.
 
-For a block of L tokens let S(m) be the sum of the nll of the tokens masked in m, and A_k the mean of S over all masks of
-k tokens. The ideal bound of the block under the log-linear schedule is (Sahoo et al. 2024, MDLM, arXiv:2406.07524;
+For a block of L tokens let S(m) be the sum of the nll of the tokens masked in m, and A_k the mean of S over all masks
+of k tokens. The ideal bound of the block under the log-linear schedule is (Sahoo et al. 2024, MDLM, arXiv:2406.07524;
 Arriola et al. 2025, BD3-LM, arXiv:2503.09573)
 
     NELBO = integral over t in (0, 1] of (1 / t) E[S(m) | t] = A_1 / 1 + A_2 / 2 + ... + A_L / L,
@@ -11,17 +11,18 @@ Arriola et al. 2025, BD3-LM, arXiv:2503.09573)
 because the integral of t^(k-1) (1-t)^(L-k) is 1 / (k C(L, k)). The three scalings of a masked token differ in what they
 put for 1 / t. With t uniform on (0, 1] and k the number really masked in the token's block:
 
-- `"nominal"`: 1 / t. Its expectation is the NELBO; its second moment diverges logarithmically at t -> 0, hence a `t_min`.
+- `"nominal"`: 1 / t. Its expectation is the NELBO; its second moment diverges logarithmically at t -> 0, hence a
+  `t_min`.
 - `"effective"`: L / k, the effective mask ratio scaling of SDAR-VL (Cheng et al. 2025, arXiv:2512.14068). As k is
-  uniform on 0 .. L and a draw with k = 0 contributes nothing, the expectation is exactly L / (L + 1) times the NELBO: it
-  is unbiased only *given* that something is masked. For blocks of one length that is a constant factor (1/2 at L = 1);
-  among blocks of different lengths the short ones count for less.
-- `"posterior"`: (L + 1) / k = E[1 / t | k], as t given k is Beta(k + 1, L - k + 1). This is the nominal weight averaged
-  over the ratios that could have given this mask (Rao-Blackwell): its expectation is the NELBO and, with one ratio a
-  block, its variance is never larger than the nominal one's.
+  uniform on 0 .. L and a draw with k = 0 contributes nothing, the expectation is exactly L / (L + 1) times the NELBO:
+  it is unbiased only *given* that something is masked. For blocks of one length that is a constant factor (1/2 at
+  L = 1); among blocks of different lengths the short ones count for less.
+- `"posterior"`: (L + 1) / k = E[1 / t | k], as t given k is Beta(k + 1, L - k + 1). This is the nominal weight
+  averaged over the ratios that could have given this mask (Rao-Blackwell): its expectation is the NELBO and, with one
+  ratio a block, its variance is never larger than the nominal one's.
 
-If t has another density that covers (0, 1), the three expectations hold for weights divided by it (`importance_weight`);
-undivided, the losses are reweighted bounds.
+If t has another density that covers (0, 1), the three expectations hold for weights divided by it
+(`importance_weight`); undivided, the losses are reweighted bounds.
 """
 
 from typing import Literal

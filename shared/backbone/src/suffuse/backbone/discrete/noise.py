@@ -3,9 +3,9 @@
 Dimension legend: b batch, n tokens of a sequence.
 
 Time is measured by the mask ratio itself: under the log-linear schedule a token is masked at time t with probability t,
-and the negative ELBO of one block is the integral over t in (0, 1] of (1 / t) E[sum of the masked tokens' nll] (Sahoo et
-al. 2024, MDLM, arXiv:2406.07524; Arriola et al. 2025, BD3-LM, arXiv:2503.09573). Any other schedule is a change of
-variable in that integral, so what remains to choose is the *distribution* from which training draws t:
+and the negative ELBO of one block is the integral over t in (0, 1] of (1 / t) E[sum of the masked tokens' nll]
+(Sahoo et al. 2024, MDLM, arXiv:2406.07524; Arriola et al. 2025, BD3-LM, arXiv:2503.09573). Any other schedule is a
+change of variable in that integral, so what remains to choose is the *distribution* from which training draws t:
 
 - uniform on `[t_min, t_max]`; a narrow interval is the clipped schedule of BD3-LM;
 - Beta with a mean and a concentration that move over the training, the progressive Beta noise curriculum of SDAR-VL
@@ -25,7 +25,8 @@ from torch import Generator, Tensor
 
 __all__ = ["BetaCurriculum", "LogLinearNoise", "NoiseConfig", "apply_mask", "importance_weight", "sample_mask_ratio"]
 
-_GRID = 2049  # nodes of the tabulated Beta distribution function: error below 1e-6
+_ULP = 2.0**-24  # resolution of float32 below 1
+_GRID = 8193  # nodes of the tabulated Beta distribution function: error below 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,9 @@ class NoiseConfig:
       low-discrepancy sampler of MDLM): each draw keeps its distribution, their mean loses variance.
     - `importance_correct`: divide by the density of t, so that the loss estimates the ELBO's integral over t whatever
       the distribution. SDAR-VL does not: under its curriculum the loss is the ELBO reweighted by that density. Off by
-      default; for the uniform distribution it is the constant factor `t_max - t_min`.
+      default. For the uniform distribution it is the constant factor `t_max - t_min`; for a Beta it is unbiased, but
+      has no finite variance once a shape parameter reaches 2, as rare ratios get unbounded weights: measure a bound
+      with the uniform distribution.
     """
 
     per_block: bool = True
@@ -150,7 +153,7 @@ def sample_mask_ratio(
         return torch.zeros(batch, length, device=blocks.device)
     draws = int(blocks.max()) + 1 if config.per_block else 1
     u = _uniform(batch * draws, config.stratified, generator).view(batch, draws).to(blocks.device)
-    t = config.distribution.quantile(1.0 - u, progress)  # 1 - u lies in (0, 1]: t = 0 has no draw that could mask
+    t = config.distribution.quantile(u, progress)
     return t.gather(1, blocks) if config.per_block else t.expand(batch, length)
 
 
@@ -171,9 +174,9 @@ def importance_weight(config: NoiseConfig, t: Float[Tensor, "b n"], progress: fl
 
 
 def _uniform(count: int, stratified: bool, generator: Generator) -> Tensor:
-    """Uniform numbers in [0, 1), (count,); if `stratified`, one in each interval [i, i + 1) / count, in random order."""
+    """Numbers uniform on the open (0, 1), (count,); if `stratified`, one in each of `count` intervals, shuffled."""
     u = torch.rand(count, generator=generator, device=generator.device)
-    if not stratified:
-        return u
-    strata = torch.randperm(count, generator=generator, device=generator.device)
-    return ((strata + u) / count).clamp_max(1.0 - 2.0**-24)
+    if stratified:
+        strata = torch.randperm(count, generator=generator, device=generator.device)
+        u = (strata + u) / count
+    return u.clamp(_ULP, 1.0 - _ULP)  # an end of the interval has no finite weight
