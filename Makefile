@@ -43,7 +43,7 @@ demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tools/demo.sh
 
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/ready .venv/poetry/bin/poetry
 	$(BIN)/ruff check
