@@ -169,6 +169,7 @@ class _Run:
             self._load(chosen[0])
         if self.accelerator.is_main_process:
             set_aside_newer(self.directory, self.step)
+            prune(self.directory, self.config.keep_checkpoints)
 
     def _choose_checkpoint(self, *, resume: bool) -> Path | None:
         present = sorted(path.name for path in self.directory.iterdir() if path.name != LOCK_FILE)
