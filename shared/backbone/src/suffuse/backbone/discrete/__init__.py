@@ -1,6 +1,13 @@
 """Absorbing-state block diffusion over tokens: blocks, noise, loss and decoding."""
 
 from suffuse.backbone.discrete.blocks import block_causal_mask, block_index, training_mask
+from suffuse.backbone.discrete.decoding import (
+    Canvas,
+    ConfidenceDecoding,
+    Decoding,
+    DeferredCommitmentDecoding,
+    decode,
+)
 from suffuse.backbone.discrete.loss import block_diffusion_loss, block_diffusion_weights, substitution_nll
 from suffuse.backbone.discrete.noise import (
     BetaCurriculum,
@@ -13,6 +20,10 @@ from suffuse.backbone.discrete.noise import (
 
 __all__ = [
     "BetaCurriculum",
+    "Canvas",
+    "ConfidenceDecoding",
+    "Decoding",
+    "DeferredCommitmentDecoding",
     "LogLinearNoise",
     "NoiseConfig",
     "apply_mask",
@@ -20,6 +31,7 @@ __all__ = [
     "block_diffusion_loss",
     "block_diffusion_weights",
     "block_index",
+    "decode",
     "importance_weight",
     "sample_mask_ratio",
     "substitution_nll",

@@ -228,23 +228,23 @@ class _Run:
                     self._save(log)
                     saved_at = time.monotonic()
 
+    def _seed(self, step: int, stream: Stream) -> int:
+        return derive_seed(self.config.seed, step=step, rank=self.accelerator.process_index, stream=stream)
+
     def _batch(self, step: int) -> Any:
-        rank = self.accelerator.process_index
-        seed_global_generators(derive_seed(self.config.seed, step=step, rank=rank, stream=Stream.BATCH))
-        index = step * self.accelerator.num_processes + rank
+        seed_global_generators(self._seed(step, Stream.BATCH), device=self.accelerator.device)
+        index = step * self.accelerator.num_processes + self.accelerator.process_index
         return send_to_device(self.batches[index], self.accelerator.device, non_blocking=True)
 
     def _update(self, batch: Any) -> tuple[dict[str, float], Any]:
         """One optimizer update; gives its metrics and the next batch, made while a GPU still computes."""
         config, accelerator, step = self.config, self.accelerator, self.step
-        rank, device = accelerator.process_index, accelerator.device
+        device = accelerator.device
         learning_rate = learning_rate_at(step, config)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        seed_global_generators(derive_seed(config.seed, step=step, rank=rank, stream=Stream.LOSS))
-        generator = loss_generator(
-            derive_seed(config.seed, step=step, rank=rank, stream=Stream.LOSS_GENERATOR), device=device
-        )
+        seed_global_generators(self._seed(step, Stream.LOSS), device=device)
+        generator = loss_generator(self._seed(step, Stream.LOSS_GENERATOR), device=device)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.mixed_precision == "bf16"):
@@ -283,7 +283,7 @@ class _Run:
 
     def _evaluate(self, log: RunLog | None) -> None:
         if self.evaluate is not None and log is not None:
-            seed_global_generators(derive_seed(self.config.seed, step=self.step, rank=0, stream=Stream.EVALUATION))
+            seed_global_generators(self._seed(self.step, Stream.EVALUATION), device=self.accelerator.device)
             self.average.eval()
             with torch.no_grad():
                 self.evaluation = {n: float(v) for n, v in self.evaluate(self.average.module, self.step).items()}

@@ -21,11 +21,16 @@ def derive_seed(seed: int, *, step: int, rank: int, stream: Stream) -> int:
     return int(np.random.SeedSequence([seed, step, rank, stream]).generate_state(1, np.uint64)[0])
 
 
-def seed_global_generators(seed: int) -> None:
-    """Seed the global generators of python, numpy and torch (all devices): dropout and library code draw from them."""
+def seed_global_generators(seed: int, *, device: torch.device) -> None:
+    """Seed the global generators of python, numpy and torch (CPU and `device`): dropout and libraries draw from them.
+
+    `torch.manual_seed` would seed every backend there could be, at half a millisecond a call where there is none.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the legacy generator is seeded because other code may use it
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def loss_generator(seed: int, *, device: torch.device) -> torch.Generator:

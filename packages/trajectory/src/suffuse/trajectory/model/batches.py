@@ -1,0 +1,218 @@
+"""Training batches of trips: batch k depends on the seed and on k alone, so a run resumes exactly.
+
+Trips are divided into folds; a batch comes from one fold and reads the observed usage of the others, so that no trip helps
+to predict itself. Some batches see no usage at all, so that the model also works in a city without trips.
+
+Dimensions: b trips of a batch, n positions after the origin, k trips, m candidates, q masked positions.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int
+from numpy import ndarray
+from torch import Tensor
+
+from suffuse.backbone.discrete import NoiseConfig, apply_mask, block_index, sample_mask_ratio
+from suffuse.trajectory.model.candidates import collect_candidates
+from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.relations import candidate_features, token_features
+from suffuse.trajectory.model.usage import count_usage
+from suffuse.trajectory.roads.costs import cost_to_nodes
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """How trips become training batches.
+
+    `block_sizes` and `block_weights`: one size is drawn a batch, so that one model serves any block size at generation; 1
+    is plain autoregression. `drop_condition`: share of trips whose destination and hour are hidden (guidance).
+    `no_usage`: share of batches that see no observed usage.
+    """
+
+    trips: int = 128
+    block_sizes: tuple[int, ...] = (1, 4, 8, 16)
+    block_weights: tuple[float, ...] = (0.25, 0.2, 0.45, 0.1)
+    drop_condition: float = 0.05
+    folds: int = 4
+    no_usage: float = 0.1
+    longest: int = 160
+
+    def __post_init__(self) -> None:
+        if len(self.block_sizes) != len(self.block_weights) or min(self.block_sizes) < 1:
+            raise ValueError(f"each of block_sizes {self.block_sizes} (at least 1) needs a weight in {self.block_weights}")
+        if self.folds < 2:
+            raise ValueError(f"folds must be at least 2, got {self.folds}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TripBatch:
+    """b trips with masks drawn, candidates collected and all features computed."""
+
+    city: CityFeatures
+    tokens: Int[Tensor, "b n"]
+    token_features: Float[Tensor, "b n f"]
+    origin: Int[Tensor, " b"]
+    origin_features: Float[Tensor, "b f"]
+    destination: Int[Tensor, " b"]
+    hour: Float[Tensor, " b"]
+    dropped: Bool[Tensor, " b"]
+    blocks: Int[Tensor, "b n"]
+    valid: Bool[Tensor, "b n"]
+    masked: Bool[Tensor, "b n"]
+    ratio: Float[Tensor, "b n"]
+    candidate: Int[Tensor, " m"]
+    group: Int[Tensor, " m"]
+    features: Float[Tensor, "m g"]
+    target: Int[Tensor, " q"]
+    """Row of the right candidate of each masked position."""
+    log_time: Float[Tensor, "b n1"]
+    """log(travel time / free-flow time) of origin and tokens; NaN where unknown."""
+
+    def to(self, device: torch.device | str) -> "TripBatch":
+        """The same batch with its tensors on `device`."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "city"}
+        return replace(self, **moved)
+
+
+class DestinationCosts:
+    """Costs to go for all destinations of a set of trips, computed once: rows of [3, nodes]."""
+
+    def __init__(self, city: CityFeatures, nodes: Int[ndarray, " d"], shared: "DestinationCosts | None" = None) -> None:
+        self.node_row = np.full(len(city.network.node_ids), -1)
+        self.node_row[nodes] = np.arange(len(nodes))
+        fresh = [cost_to_nodes(city.network, cost, nodes) for cost in (city.cost if shared is None else city.cost[2:])]
+        self.tables: list[Float32[ndarray, "d n"]] = fresh if shared is None else [*shared.tables[:2], *fresh]
+
+    def rows(self, network: RoadNetwork, destinations: Int[ndarray, " b"]) -> Float32[ndarray, "3 b n"]:
+        """Costs from every node to the start of each destination segment."""
+        row = self.node_row[network.from_node[destinations]]
+        return np.stack([table[row] for table in self.tables])
+
+
+class TripBatches:
+    """Seekable source of training batches over one road network."""
+
+    def __init__(
+        self, network: RoadNetwork, trips: Trips, config: BatchConfig, noise: NoiseConfig, *, steps: int, seed: int
+    ) -> None:
+        keep = np.flatnonzero((trips.lengths >= 2) & (trips.lengths <= config.longest))
+        if len(keep) < config.folds * 2:
+            raise ValueError(f"{len(keep)} trips of 2 to {config.longest} segments are too few to train on")
+        self.trips = trips.take(keep)
+        self.network, self.config, self.noise, self.steps, self.seed = network, config, noise, steps, seed
+        self.fold = np.random.default_rng((seed, 0)).permutation(len(self.trips)) % config.folds
+        nodes = np.unique(network.from_node[self.trips.destination])
+        plain = CityFeatures(network)
+        self.cities = [plain]
+        self.costs = [DestinationCosts(plain, nodes)]
+        for fold in range(config.folds):
+            others = self.trips.take(np.flatnonzero(self.fold != fold))
+            self.cities.append(CityFeatures(network, count_usage(network, others)))
+            self.costs.append(DestinationCosts(self.cities[-1], nodes, self.costs[0]))
+        self.order = lru_cache(maxsize=2 * config.folds)(self._order)
+
+    def _order(self, fold: int, epoch: int) -> Int[ndarray, "batches b"]:
+        """Trips of a fold in batches of like length, in random order."""
+        rng = np.random.default_rng((self.seed, 1, fold, epoch))
+        rows = rng.permutation(np.flatnonzero(self.fold == fold))
+        size = min(self.config.trips, len(rows))
+        rows = rows[: len(rows) // size * size]
+        bundle = 32 * size
+        rows = np.concatenate(
+            [part[np.argsort(self.trips.lengths[part], kind="stable")] for part in np.split(rows, range(bundle, len(rows), bundle))]
+        )
+        return rng.permutation(rows.reshape(-1, size))
+
+    def __getitem__(self, step: int) -> TripBatch:
+        fold, turn = step % self.config.folds, step // self.config.folds
+        epoch, place = divmod(turn, len(self.order(fold, 0)))
+        rng = np.random.default_rng((self.seed, 2, step))
+        use = 0 if rng.random() < self.config.no_usage else fold + 1
+        return self.make(self.order(fold, epoch)[place], use, progress=step / self.steps, rng=rng)
+
+    def make(self, rows: Int[ndarray, " b"], use: int, *, progress: float, rng: np.random.Generator) -> TripBatch:
+        """A batch of the given trips; `use` 0 hides observed usage, f + 1 shows that of all folds but f."""
+        size = int(rng.choice(self.config.block_sizes, p=np.array(self.config.block_weights) / sum(self.config.block_weights)))
+        costs = self.costs[use].rows(self.network, self.trips.destination[rows])
+        return make_batch(
+            self.cities[use], self.trips.take(rows), costs, noise=self.noise, block_size=size, progress=progress,
+            drop_condition=self.config.drop_condition, rng=rng,
+        )  # fmt: skip
+
+
+def make_batch(
+    city: CityFeatures,
+    trips: Trips,
+    costs: Float32[ndarray, "3 b n"],
+    *,
+    noise: NoiseConfig,
+    block_size: int,
+    progress: float,
+    drop_condition: float,
+    rng: np.random.Generator,
+    all_masked: bool = False,
+) -> TripBatch:
+    """Draw block offsets and masks for some trips, and collect what the model reads. `costs` has one row a trip.
+
+    With `all_masked` every position is masked whatever the noise: with block size 1 that is plain autoregression.
+    """
+    network, count, end = city.network, len(trips), len(city.network)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    offset = torch.from_numpy(rng.integers(block_size, size=count))
+    longest = int(trips.lengths.max())
+    blocks = block_index(longest + block_size, block_size, offset)
+    over = torch.from_numpy(trips.lengths - 1)  # position of the end, counted from the one after the origin
+    valid = blocks <= blocks.gather(1, over[:, None])
+    width = int(valid.sum(dim=1).max())
+    blocks, valid = blocks[:, :width], valid[:, :width]
+
+    tokens = np.full((count, width + 1), end, dtype=np.int64)
+    column = np.arange(len(trips.segment)) - np.repeat(trips.start[:-1], trips.lengths)
+    owner = np.repeat(np.arange(count), trips.lengths)
+    tokens[owner, column] = trips.segment
+    ratio = sample_mask_ratio(noise, blocks, progress, generator)
+    masked = valid.clone() if all_masked else apply_mask(ratio, valid, generator)
+
+    seen_masked = np.concatenate([np.zeros((count, 1), dtype=bool), masked.numpy()], axis=1)
+    block_of = np.concatenate([np.full((count, 1), -1), blocks.numpy()], axis=1)
+    candidates = collect_candidates(network, tokens, seen_masked, block_of, trips.destination)
+    row = np.arange(count)
+    features = candidate_features(city, candidates, tokens, seen_masked, trips.destination, row, costs)
+    group = np.repeat(np.arange(len(candidates)), np.diff(candidates.start))
+    right = tokens[candidates.row, candidates.position][group] == candidates.segment
+    target = np.flatnonzero(right)
+    assert len(target) == len(candidates), "a trip takes a turn that its road network does not have"
+    about = token_features(
+        city, tokens.ravel(), np.repeat(trips.destination, width + 1), np.repeat(row, width + 1), costs
+    ).reshape(count, width + 1, -1)
+
+    leave = np.append(trips.enter_s[1:], 0.0)
+    leave[trips.start[1:] - 1] = trips.duration_s
+    taken = np.maximum(leave - trips.enter_s, 0.5)
+    log_time = np.full((count, width + 1), np.nan, dtype=np.float32)
+    log_time[owner, column] = np.log(taken / network.free_flow_s[trips.segment])
+    log_time[trips.duration_s <= 0] = np.nan
+    return TripBatch(
+        city=city,
+        tokens=torch.from_numpy(tokens[:, 1:]),
+        token_features=torch.from_numpy(about[:, 1:]),
+        origin=torch.from_numpy(tokens[:, 0]),
+        origin_features=torch.from_numpy(about[:, 0]),
+        destination=torch.from_numpy(trips.destination.astype(np.int64)),
+        hour=torch.from_numpy(trips.hour.astype(np.float32)),
+        dropped=torch.from_numpy(rng.random(count) < drop_condition),
+        blocks=blocks,
+        valid=valid,
+        masked=masked,
+        ratio=ratio,
+        candidate=torch.from_numpy(candidates.segment.astype(np.int64)),
+        group=torch.from_numpy(group),
+        features=torch.from_numpy(features),
+        target=torch.from_numpy(target),
+        log_time=torch.from_numpy(log_time).clamp(-2.5, 4.0),
+    )

@@ -1,0 +1,177 @@
+"""Trips for requests: plan them, draw them in tiles of equal shape, put them back in order.
+
+Dimensions: k requests, b trips of a tile, n positions.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, decode
+from suffuse.trajectory.errors import RequestError
+from suffuse.trajectory.model.canvas import Encoded, RoadCanvas
+from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.trajectory_model import TrajectoryModel
+from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to
+from suffuse.trajectory.trips.table import Trips, concatenate
+
+TILE = 32
+"""Trips drawn together. Fixed, and filled up with copies, so that every trip is computed in the same shapes: what a trip
+looks like then does not depend on how many others were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationConfig:
+    """How trips are drawn.
+
+    `guidance` is w of classifier-free guidance (0: none); `temperature` 1 samples what was learned, 0 takes the likeliest.
+    `detour` bounds the length: a trip has at most `detour` times the fewest possible segments, plus `slack`.
+    `batch_size` is how many requests are planned together, which bounds memory and does not change the trips.
+    """
+
+    decoding: Decoding = field(default_factory=ConfidenceDecoding)
+    guidance: float = 0.0
+    temperature: float = 1.0
+    detour: float = 2.0
+    slack: int = 40
+    seed: int = 0
+    batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        if self.guidance < 0:
+            raise ValueError(f"guidance must not be negative, got {self.guidance}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if self.detour < 1 or self.slack < 0:
+            raise ValueError(f"detour must be at least 1 and slack at least 0, got {self.detour} and {self.slack}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+
+
+def unreachable(network: RoadNetwork, requests: Requests) -> Int[ndarray, " r"]:
+    """Rows of the requests whose destination cannot be reached from their origin on the open part of the network."""
+    distinct, back = np.unique(requests.destination, return_inverse=True)
+    lost = np.zeros(len(requests), dtype=bool)
+    for first in range(0, len(distinct), 256):
+        hops = hops_to(network, distinct[first : first + 256])
+        mine = np.flatnonzero((back >= first) & (back < first + 256))
+        lost[mine] = hops[back[mine] - first, requests.origin[mine]] == UNREACHABLE
+    closed = np.isin(requests.origin, list(network.closed)) | np.isin(requests.destination, list(network.closed))
+    return np.flatnonzero(lost | closed)
+
+
+def stream(seed: int, request: int, draw: int, count: int) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
+    """Uniform and normal random numbers of one trip: they depend on the seed, the request's number and the draw alone."""
+    generator = np.random.Generator(np.random.Philox(key=np.array([seed, (request << 16) + draw], dtype=np.uint64)))
+    return generator.random(count), generator.standard_normal(count)
+
+
+def correlated(noise: Float[ndarray, "b n"], correlation: float) -> Float[ndarray, "b n"]:
+    """Noise of unit variance whose neighbours along a trip are alike: a slow driver stays slow."""
+    out = noise.copy()
+    for position in range(1, noise.shape[1]):
+        out[:, position] = correlation * out[:, position - 1] + np.sqrt(1 - correlation**2) * noise[:, position]
+    return out
+
+
+def draw_tile(
+    encoded: Encoded, requests: Requests, numbers: Int[ndarray, " b"], draw: int, config: GenerationConfig
+) -> Trips:
+    """Draw one trip for each of `TILE` requests; `numbers` are their places in the whole job."""
+    network = encoded.city.network
+    distinct, back = np.unique(requests.destination, return_inverse=True)
+    hops = hops_to(network, distinct)[back]
+    least = hops[np.arange(len(requests)), requests.origin]
+    limit = np.ceil(config.detour * least).astype(np.int64) + config.slack
+    length = int(limit.max()) + 2
+    length += -length % 32
+    streams = [stream(config.seed, int(number), draw, 1024) for number in numbers]
+    uniform = np.stack([s[0] for s in streams])
+    if length > uniform.shape[1]:
+        raise RequestError(f"a request needs up to {length} segments, more than the {uniform.shape[1]} that a trip can have")
+    canvas = RoadCanvas(
+        encoded, requests.origin.astype(np.int64), requests.destination.astype(np.int64), requests.hour, hops, limit,
+        uniform[:, :length], temperature=config.temperature, guidance=config.guidance,
+    )  # fmt: skip
+    decode(canvas, config.decoding)
+    canvas.settle(torch.full((len(requests),), int((canvas.tokens != canvas.end).sum(axis=1).max()) - 1))
+    normal = correlated(np.stack([s[1] for s in streams])[:, :length], encoded.model.config["time_correlation"])
+    over = (canvas.tokens == canvas.end).argmax(axis=1)
+    segments = [canvas.tokens[trip, : over[trip]] for trip in range(len(requests))]
+    seconds = [
+        network.free_flow_s[route] * np.exp(canvas.log_time[i, : len(route)] + canvas.spread[i, : len(route)] * normal[i, : len(route)])
+        for i, route in enumerate(segments)
+    ]  # fmt: skip
+    left = [np.cumsum(spent) for spent in seconds]
+    return Trips(
+        start=np.concatenate([[0], np.cumsum([len(route) for route in segments])]).astype(np.int64),
+        segment=np.concatenate(segments),
+        enter_s=np.concatenate([np.concatenate([[0.0], total[:-1]]) for total in left]),
+        duration_s=np.array([total[-1] for total in left], dtype=np.float64),
+        depart=requests.depart,
+        trip_id=requests.request_id,
+    )
+
+
+def generate_batches(
+    model: TrajectoryModel,
+    city: CityFeatures,
+    requests: Requests,
+    config: GenerationConfig,
+    *,
+    draw: int = 0,
+    first: int = 0,
+) -> Iterator[Trips]:
+    """One trip a request, in order, `config.batch_size` at a time. Different `draw`s answer the same requests anew.
+
+    `first` is the number of the first request in the whole job: parts of a job drawn apart equal the job drawn whole.
+    Raises RequestError if a destination cannot be reached.
+    """
+    lost = unreachable(city.network, requests)
+    if len(lost):
+        ids = city.network.segment_ids
+        raise RequestError(
+            f"request {requests.request_id[lost[0]]}: segment {ids[requests.destination[lost[0]]]} cannot be reached from "
+            f"segment {ids[requests.origin[lost[0]]]} ({len(lost)} of {len(requests)} requests cannot be met)"
+        )
+    model.eval()
+    encoded = Encoded.of(model, city)
+    metres = city.network.node_metres
+    for begin in range(0, len(requests), config.batch_size):
+        part = requests.take(np.arange(begin, min(begin + config.batch_size, len(requests))))
+        ends = metres[city.network.from_node[part.destination]] - metres[city.network.to_node[part.origin]]
+        order = np.argsort(np.hypot(*ends.T), kind="stable")  # trips of like length share a tile: less waiting
+        tiles = []
+        for row in range(0, len(part), TILE):
+            rows = order[row : row + TILE]
+            padded = np.resize(rows, TILE)
+            drawn = draw_tile(encoded, part.take(padded), padded + begin + first, draw, config)
+            tiles.append(drawn.take(np.arange(len(rows))))
+        yield concatenate(tiles).take(np.argsort(order, kind="stable"))
+
+
+def generate_trips(
+    model: TrajectoryModel,
+    city: CityFeatures,
+    requests: Requests,
+    config: GenerationConfig | None = None,
+    *,
+    draw: int = 0,
+    first: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Trips:
+    """All trips of `generate_batches` in one table; `progress` hears how many were drawn so far."""
+    parts: list[Trips] = []
+    done = 0
+    for part in generate_batches(model, city, requests, config or GenerationConfig(), draw=draw, first=first):
+        parts.append(part)
+        done += len(part)
+        if progress is not None:
+            progress(done)
+    return concatenate(parts)

@@ -1,0 +1,109 @@
+"""Training a trajectory model on the trips of one city, and what a model directory holds.
+
+A model directory is a diffusers directory (config.json, diffusion_pytorch_model.safetensors) with two more files:
+`usage.safetensors`, the observed flows of the city it was trained on, and `city.json`, which says which city that is.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from suffuse.backbone.discrete import BetaCurriculum, NoiseConfig
+from suffuse.backbone.train import TrainConfig, train
+from suffuse.trajectory.model.batches import BatchConfig, TripBatches, make_batch
+from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.loss import route_nll, trajectory_loss
+from suffuse.trajectory.model.trajectory_model import TrajectoryModel
+from suffuse.trajectory.model.usage import count_usage
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what is trained, apart from the city and its trips."""
+
+    model: dict[str, int] = field(default_factory=dict)
+    """Arguments of `TrajectoryModel`; its defaults for what is not named."""
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(distribution=BetaCurriculum()))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=3000, learning_rate=2e-3, warmup_steps=200))
+
+
+def fingerprint(network: RoadNetwork) -> str:
+    """A hash of a network's segments and where they lead: models know by it whether they are at home."""
+    digest = hashlib.sha256()
+    for values in (network.segment_ids, network.from_node, network.to_node, np.round(network.length_m, 1)):
+        digest.update(np.ascontiguousarray(values.astype(np.float64)).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.no_grad()
+def sequential_nll(model: TrajectoryModel, city: CityFeatures, trips: Trips, *, batch: int = 128) -> float:
+    """Exact negative log-likelihood of held-out trips in nats a segment, decided one after the other (block size 1)."""
+    noise = NoiseConfig()
+    total, count = 0.0, 0
+    for first in range(0, len(trips), batch):
+        part = trips.take(np.arange(first, min(first + batch, len(trips))))
+        made = make_batch(
+            city, part, city.cost_to_go(part.destination), noise=noise, block_size=1, progress=0.0, drop_condition=0.0,
+            rng=np.random.default_rng(0), all_masked=True,
+        )  # fmt: skip
+        nll, _ = route_nll(model, made)
+        total, count = total + float(nll.sum()), count + int(made.valid.sum())
+    return total / count
+
+
+def train_model(
+    network: RoadNetwork,
+    trips: Trips,
+    directory: Path,
+    recipe: Recipe,
+    *,
+    held_out: Trips | None = None,
+    resume: bool = False,
+) -> TrajectoryModel:
+    """Train on `trips`; checkpoints go to `directory/run`, the model to `directory`. Returns the averaged model.
+
+    `held_out` trips are only measured (`nll`, nats a segment), never trained on or counted.
+    """
+    torch.manual_seed(recipe.train.seed)
+    model = TrajectoryModel(**recipe.model)
+    batches = TripBatches(network, trips, recipe.batch, recipe.noise, steps=recipe.train.steps, seed=recipe.train.seed)
+    city = CityFeatures(network, count_usage(network, trips))
+
+    def evaluate(averaged: torch.nn.Module, step: int) -> dict[str, float]:
+        del step
+        assert isinstance(averaged, TrajectoryModel)
+        return {} if held_out is None else {"nll": sequential_nll(averaged, city, held_out)}
+
+    result = train(
+        model=model, loss=trajectory_loss, batches=batches, config=recipe.train, directory=directory / "run",
+        evaluate=evaluate, resume=resume,
+    )  # fmt: skip
+    assert isinstance(result.model, TrajectoryModel)
+    save_model(result.model, city, directory, trained={"trips": len(trips), **result.evaluation})
+    return result.model
+
+
+def save_model(model: TrajectoryModel, city: CityFeatures, directory: Path, *, trained: dict[str, Any]) -> None:
+    """Write a model directory."""
+    model.save_pretrained(directory)
+    city.usage.save(directory / "usage.safetensors")
+    facts = {"name": city.network.name, "fingerprint": fingerprint(city.network), "segments": len(city.network)}
+    (directory / "city.json").write_text(json.dumps({**facts, "trained": trained}, indent=2) + "\n")
+
+
+def recipe_summary(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain values, for run.json and logs."""
+    return {
+        "model": recipe.model,
+        "batch": asdict(recipe.batch),
+        "noise": asdict(recipe.noise),
+        "train": asdict(recipe.train),
+    }

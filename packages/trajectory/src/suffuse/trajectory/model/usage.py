@@ -1,0 +1,136 @@
+"""What a city's trips say about its streets: observed flows and turns, by where the trip was going.
+
+These are features, not weights: the same model reads them in any city, and does without where there are none. The model
+never sees a trip's own contribution to them: in training a trip reads the usage of the folds it is not in (`fold_usage`).
+
+Dimensions: s segments, k trips, e distinct pairs (transition or segment, zone of the destination).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+ZONE_METRES = (2000.0, 700.0)
+"""Edges of the square zones in which destinations are taken together, coarse and fine."""
+
+STANDARD_TRIPS = 100_000
+"""Counts are scaled to this many trips, so that a small and a large sample of one city look alike."""
+
+ZONES = 1 << 20
+"""Zone numbers stay below this: 1,024 x 1,024 cells."""
+
+
+def zone_of(network: RoadNetwork, level: int) -> Int[ndarray, " s"]:
+    """Square zone of each segment's middle, for `ZONE_METRES[level]`."""
+    cells = np.floor(network.to_metres(network.centroid_lonlat) / ZONE_METRES[level]).astype(np.int64) + 512
+    cells = cells.clip(0, 1023)
+    return cells[:, 0] * 1024 + cells[:, 1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Usage:
+    """Observed counts, scaled to `STANDARD_TRIPS`. Pairs are sorted by key = item * `ZONES` + zone of the destination."""
+
+    flow: Float[ndarray, " s"]
+    """Traversals of each segment."""
+    turn_flow: Float[ndarray, " t"]
+    """Traversals of each legal transition, in the order of `network.successors`."""
+    leaving: Float[ndarray, " s"]
+    """Traversals of each segment that went on."""
+    flow_key: tuple[Int[ndarray, " e"], ...]
+    """By zone level: keys of (segment, zone)."""
+    flow_count: tuple[Float[ndarray, " e"], ...]
+    turn_key: tuple[Int[ndarray, " e"], ...]
+    """By zone level: keys of (transition, zone)."""
+    turn_count: tuple[Float[ndarray, " e"], ...]
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors."""
+        tensors = {"flow": self.flow, "turn_flow": self.turn_flow, "leaving": self.leaving}
+        for level in range(len(ZONE_METRES)):
+            tensors |= {f"flow_key_{level}": self.flow_key[level], f"flow_count_{level}": self.flow_count[level]}
+            tensors |= {f"turn_key_{level}": self.turn_key[level], f"turn_count_{level}": self.turn_count[level]}
+        save_file(tensors, path)
+
+    @staticmethod
+    def load(path: Path) -> "Usage":
+        """Read what `save` wrote. Raises ModelError for a file that is not that."""
+        try:
+            tensors = load_file(path)
+            levels = range(len(ZONE_METRES))
+            return Usage(
+                flow=tensors["flow"],
+                turn_flow=tensors["turn_flow"],
+                leaving=tensors["leaving"],
+                flow_key=tuple(tensors[f"flow_key_{level}"] for level in levels),
+                flow_count=tuple(tensors[f"flow_count_{level}"] for level in levels),
+                turn_key=tuple(tensors[f"turn_key_{level}"] for level in levels),
+                turn_count=tuple(tensors[f"turn_count_{level}"] for level in levels),
+            )
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ModelError(f"{path} is not a readable usage file in safetensors format: {error}") from None
+
+
+def transition_index(network: RoadNetwork, first: Int[ndarray, " m"], second: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
+    """Position of each pair of segments in `network.successors`, -1 for pairs that are not legal transitions."""
+    pattern = network.successors
+    segments = len(network)
+    key = np.repeat(np.arange(segments), np.diff(pattern.indptr)) * segments + pattern.indices
+    wanted = first.astype(np.int64) * segments + second
+    place = np.searchsorted(key, wanted).clip(max=len(key) - 1)
+    return np.where(key[place] == wanted, place, -1)
+
+
+def count_usage(network: RoadNetwork, trips: Trips) -> Usage:
+    """Counts over all given trips. Illegal transitions in them are left out."""
+    scale = np.float32(STANDARD_TRIPS / max(len(trips), 1))
+    trip = np.repeat(np.arange(len(trips)), trips.lengths)
+    last = np.zeros(len(trips.segment), dtype=bool)
+    last[trips.start[1:] - 1] = True
+    first, second = trips.segment[:-1][~last[:-1]], trips.segment[1:][~last[:-1]]
+    turn = transition_index(network, first, second)
+    legal = turn >= 0
+    turn, turn_trip = turn[legal], trip[:-1][~last[:-1]][legal]
+    segments, transitions = len(network), network.successors.nnz
+
+    def by_zone(item: ndarray, owner: ndarray, level: int) -> tuple[ndarray, ndarray]:
+        zone = zone_of(network, level)[trips.destination]
+        key, count = np.unique(item.astype(np.int64) * ZONES + zone[owner], return_counts=True)
+        return key, count.astype(np.float32) * scale
+
+    flows = [by_zone(trips.segment, trip, level) for level in range(len(ZONE_METRES))]
+    turns = [by_zone(turn, turn_trip, level) for level in range(len(ZONE_METRES))]
+    return Usage(
+        flow=np.bincount(trips.segment, minlength=segments).astype(np.float32) * scale,
+        turn_flow=np.bincount(turn, minlength=transitions).astype(np.float32) * scale,
+        leaving=np.bincount(first[legal], minlength=segments).astype(np.float32) * scale,
+        flow_key=tuple(key for key, _ in flows),
+        flow_count=tuple(count for _, count in flows),
+        turn_key=tuple(key for key, _ in turns),
+        turn_count=tuple(count for _, count in turns),
+    )
+
+
+def no_usage(network: RoadNetwork) -> Usage:
+    """Usage of a city without observed trips: all counts zero."""
+    empty_key = tuple(np.zeros(1, dtype=np.int64) - 1 for _ in ZONE_METRES)
+    empty_count = tuple(np.zeros(1, dtype=np.float32) for _ in ZONE_METRES)
+    zeros = np.zeros(len(network), dtype=np.float32)
+    return Usage(
+        flow=zeros,
+        turn_flow=np.zeros(network.successors.nnz, dtype=np.float32),
+        leaving=zeros,
+        flow_key=empty_key,
+        flow_count=empty_count,
+        turn_key=empty_key,
+        turn_count=empty_count,
+    )
