@@ -11,7 +11,8 @@ from suffuse.trajectory.errors import TrajectoryError
 class DemandConfig:
     """Assumptions of the simulator; a network and a config make one simulated world.
 
-    The defaults are round figures of the travel-behaviour literature, not estimates for any one city.
+    The defaults are round figures, not estimates for any one city. The spreads are set so that two drivers with the
+    same request share about as much of their way as two real San Francisco taxis do (.56 by length).
     """
 
     world_seed: int = 0
@@ -36,15 +37,15 @@ class DemandConfig:
     """Drivers in the population; each keeps its tastes from trip to trip."""
     length_weight: float = 0.3
     """Median weight of length, as seconds at 30 km/h per second of time."""
-    small_street_weight: float = 1.0
+    small_street_weight: float = 1.5
     """Median weight of the dislike of small streets: see `route_choice.DISLIKE`."""
-    taste_sigma: float = 0.5
+    taste_sigma: float = 0.8
     """Log-normal spread of the three taste weights (length, small streets, turns) between drivers."""
-    driver_sigma: float = 0.2
+    driver_sigma: float = 0.3
     """Log-normal spread of a driver's lasting opinion of a segment."""
-    area_sigma: float = 0.15
+    area_sigma: float = 0.3
     """Log-normal spread of a driver's lasting opinion of a whole zone."""
-    trip_sigma: float = 0.3
+    trip_sigma: float = 0.4
     """Log-normal spread of the perception of a segment on one trip."""
 
     drive_on: Literal["right", "left"] = "right"

@@ -7,7 +7,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -29,14 +28,14 @@ CHUNK = 1000
 """Trips simulated between two reports of progress."""
 
 
-def city_trips(name: str, part: Literal["train", "val", "test"], count: int) -> Trips:
+def city_trips(name: str, part: str, count: int) -> Trips:
     """`simulated_trips` of a shipped or prepared city, by name or directory: the same on every machine."""
     return simulated_trips(load_city(name), part, count)
 
 
 def simulated_trips(
     network: RoadNetwork,
-    part: Literal["train", "val", "test"],
+    part: str,
     count: int,
     *,
     config: DemandConfig | None = None,
@@ -83,9 +82,10 @@ def simulated_trips(
 
 
 def cache_directory() -> Path:
-    """Where the package keeps what it can make again: $SUFFUSE_CACHE_DIR, else ~/.cache/suffuse."""
-    named = os.environ.get("SUFFUSE_CACHE_DIR")
-    return Path(named) if named else Path.home() / ".cache" / "suffuse"
+    """Where trips that can be made again are kept: $SUFFUSE_CACHE_DIR, else suffuse in the user's cache."""
+    if chosen := os.environ.get("SUFFUSE_CACHE_DIR"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "suffuse"
 
 
 def _digest(network: RoadNetwork, config: DemandConfig) -> str:
@@ -121,7 +121,7 @@ def _save(trips: Trips, file: Path) -> None:
 def _load(file: Path) -> Trips | None:
     """The trips of a cache file; None where there is none, or where it cannot be read."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             fields = {name: kept[name] for name in kept.files}
         fields["segment"] = fields["segment"].astype(np.int64)
         fields["trip_id"] = fields["trip_id"].astype(object)
