@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from suffuse.backbone.train import TrainConfig, TrainResult, train
 from torch import Tensor, nn
+
+from suffuse.backbone.train import TrainConfig, TrainResult, train
 
 TARGET = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.5, 0.25]])
 """The linear map (3 inputs, 2 outputs) to be found."""

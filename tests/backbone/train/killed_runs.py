@@ -1,7 +1,7 @@
 """Train in child processes that are really killed, resume them, and print what was seen as JSON.
 
-    python killed_runs.py operations DIR    kill before the 1st, 2nd, 3rd ... file operation, each time resuming to the end
-    python killed_runs.py moments DIR       kill one run again and again at random moments until it has finished
+Called as `killed_runs.py operations DIR` it kills before the 1st, 2nd, 3rd ... file operation, each time resuming to
+the end; as `killed_runs.py moments DIR` it kills one run again and again at random moments.
 """
 
 import json
@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from suffuse.backbone.train import TrainConfig, read_log, train
 from torch import Tensor, nn
+
+from suffuse.backbone.train import TrainConfig, read_log, train
 
 WRITING = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"})
 RANDOM_KILLS = 15

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from suffuse.backbone.train import CheckpointError, TrainError, load_weights, newest_checkpoint
 from suffuse.backbone.train.checkpoint import (
     checkpoints,
@@ -19,7 +21,6 @@ from suffuse.backbone.train.checkpoint import (
     set_aside_newer,
     step_of,
 )
-from torch import Tensor, nn
 
 
 def save(directory: Path, step: int, model: nn.Module | None = None) -> Path:
@@ -109,7 +110,9 @@ def test_damaged_newest_is_passed_over(tmp_path: Path, damage: Callable[[Path], 
         load_weights(nn.Linear(2, 2), newer)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1, "step": 2}', '{"format": 1, "files": {}}', "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": 1, "step": 2}', '{"format": 1, "files": {}}', "\udcff"]
+)
 def test_damaged_state_is_passed_over(tmp_path: Path, text: str) -> None:
     older, newer = save(tmp_path, 1), save(tmp_path, 2)
     (newer / "state.json").write_bytes(text.encode(errors="surrogateescape"))
@@ -158,7 +161,7 @@ def test_unwritable_checkpoint_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("suffuse.backbone.train.checkpoint.save_file", full)
-    with pytest.raises(TrainError, match="cannot write .*checkpoint-00000001: .*No space left"):
+    with pytest.raises(TrainError, match=r"cannot write .*checkpoint-00000001: .*No space left"):
         save(tmp_path, 1)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+
 from suffuse.backbone.train import TrainConfig
 from suffuse.backbone.train.config import NUMERICAL_FIELDS
 

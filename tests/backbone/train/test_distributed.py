@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from suffuse.backbone.train import TrainError, read_log
 
 pytestmark = pytest.mark.slow
@@ -47,7 +48,7 @@ def test_two_processes_equal_one_and_resume_exactly(tmp_path: Path) -> None:
         assert ours["values"] == pytest.approx(theirs["values"], rel=1e-6)
 
     assert launch_two(cut, "stop").returncode != 0
-    with pytest.raises(TrainError, match="processes is 1, but the run in .* has 2; a resumed run must keep it"):
+    with pytest.raises(TrainError, match=r"processes is 1, but the run in .* has 2; a resumed run must keep it"):
         script["main"](cut, resume=True, stop_before=-1)
     resumed = launch_two(cut, "resume")
     assert resumed.returncode == 0, resumed.stderr

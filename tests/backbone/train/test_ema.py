@@ -3,8 +3,9 @@
 import pytest
 import torch
 from diffusers.training_utils import EMAModel
-from suffuse.backbone.train import averaged_model, decay_at
 from torch import nn
+
+from suffuse.backbone.train import averaged_model, decay_at
 
 
 def scalar_model(value: float) -> nn.Module:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from suffuse.backbone.train import TrainResult, learning_rate_at, read_log
 from suffuse.backbone.train.config import TrainConfig
 from suffuse.backbone.train.log import Display, RunLog
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 Run = Callable[..., TrainResult]
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
 from suffuse.backbone.train import (
     CheckpointError,
     DirectoryInUseError,
@@ -18,7 +21,6 @@ from suffuse.backbone.train import (
     newest_checkpoint,
     read_log,
 )
-from torch import Tensor, nn
 
 Run = Callable[..., TrainResult]
 Model = Callable[[], nn.Module]
@@ -52,7 +54,13 @@ def test_least_squares_reaches_the_closed_form(run: Run, linear_batches: Any) ->
 
     model = nn.Linear(3, 2)
     result = run(
-        model=model, loss=mean_squared_error, batches=Whole(), steps=800, weight_decay=0.0, learning_rate=0.05, ema_decay=0.9
+        model=model,
+        loss=mean_squared_error,
+        batches=Whole(),
+        steps=800,
+        weight_decay=0.0,
+        learning_rate=0.05,
+        ema_decay=0.9,
     )
     torch.testing.assert_close(result.model.weight, exact[:3].T, rtol=0, atol=2e-4)
     torch.testing.assert_close(result.model.bias, exact[3], rtol=0, atol=2e-4)
@@ -103,15 +111,9 @@ def test_gradient_is_clipped_to_its_norm(run: Run, clip: float | None, expected:
 
     model = nn.Linear(9, 1, bias=False)
     result = run(model=model, loss=slope, steps=1, warmup_steps=0, gradient_clip=clip, betas=(0.9, 0.95))
-    state = load_optimizer(result.checkpoint)
+    state = load_file(result.checkpoint / "optimizer.safetensors")
     assert float(state["weight/exp_avg"].norm()) == pytest.approx(0.1 * expected, rel=1e-5)
     assert read_log(result.checkpoint.parent)[0]["values"]["gradient_norm"] == pytest.approx(30.0)
-
-
-def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(checkpoint / "optimizer.safetensors")
 
 
 def test_golden_loss_curve(run: Run, linear_batches: Any, tmp_path: Path) -> None:
@@ -364,6 +366,12 @@ def test_random_numbers_of_the_caller_are_repeatable(run: Run, tmp_path: Path) -
         seeds.append(drawn)
     assert seeds[0] == seeds[1]
     assert len(set(seeds[0])) == 12
+
+
+def test_thread_counts_are_left_alone(run: Run) -> None:
+    before = torch.get_num_threads(), torch.get_num_interop_threads()
+    run()
+    assert (torch.get_num_threads(), torch.get_num_interop_threads()) == before
 
 
 def test_checkpoint_state_is_readable_by_people(run: Run) -> None:

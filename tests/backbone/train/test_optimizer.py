@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
+
 from suffuse.backbone.train import CheckpointError, TrainConfig
 from suffuse.backbone.train.optimizer import adamw, load_optimizer_tensors, optimizer_tensors
-from torch import nn
 
 CONFIG = TrainConfig(steps=10, warmup_steps=0, learning_rate=0.1, weight_decay=0.5, betas=(0.8, 0.9))
 

@@ -1,8 +1,11 @@
 """The learning rate at known updates, and in shape."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from suffuse.backbone.train import TrainConfig, learning_rate_at
 
 
@@ -23,9 +26,9 @@ def test_rises_then_falls_within_its_bounds(steps: int, warmup: float, final: fl
     warmup_steps = int(warmup * steps)
     config = TrainConfig(steps=steps, warmup_steps=warmup_steps, final_learning_rate_fraction=final)
     rates = [learning_rate_at(step, config) for step in range(steps)]
-    assert all(a < b for a, b in zip(rates[:warmup_steps], rates[1:warmup_steps], strict=False))
+    assert all(a < b for a, b in pairwise(rates[:warmup_steps]))
     tail = rates[max(warmup_steps - 1, 0) :]
-    assert all(a >= b - 1e-15 for a, b in zip(tail, tail[1:], strict=False))
+    assert all(a >= b - 1e-15 for a, b in pairwise(tail))
     assert max(rates) == pytest.approx(config.learning_rate)
     assert min(tail) >= final * config.learning_rate * (1 - 1e-12)
 

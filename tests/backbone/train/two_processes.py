@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
-from suffuse.backbone.train import TrainConfig, train
 from torch import Tensor, nn
+
+from suffuse.backbone.train import TrainConfig, train
 
 
 class Batches:
