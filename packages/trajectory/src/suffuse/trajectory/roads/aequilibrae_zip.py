@@ -20,9 +20,8 @@ HOW_TO_GET = "`pip download --no-deps aequilibrae==1.7.2` fetches the wheel; giv
 
 _MEMBER = "aequilibrae/reference_files/coquimbo.zip"
 _DATABASE = "project_database.sqlite"
-_COLUMNS = (
-    "link_id a_node b_node direction distance modes link_type speed_ab speed_ba lanes_ab lanes_ba osm_id".split()
-)
+_ENDS = ["link_id", "a_node", "b_node", "direction"]
+_COLUMNS = [*_ENDS, "distance", "modes", "link_type", "speed_ab", "speed_ba", "lanes_ab", "lanes_ba", "osm_id"]
 _MAX_BYTES = 512 * 2**20
 
 
@@ -97,7 +96,7 @@ def read_coquimbo(source: Path, *, bbox: tuple[float, float, float, float] | Non
 
 
 def _database_bytes(source: Path) -> bytes:
-    """The SpatiaLite file inside `coquimbo.zip`, or inside that zip inside a wheel; nothing is unpacked by its own path."""
+    """The SpatiaLite file in `coquimbo.zip`, or in that zip in a wheel; nothing is unpacked by its own path."""
     try:
         with zipfile.ZipFile(source) as outer:
             if _MEMBER in outer.namelist():
@@ -115,5 +114,7 @@ def _database_bytes(source: Path) -> bytes:
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     size = archive.getinfo(name).file_size
     if size > _MAX_BYTES:
-        raise RoadNetworkError(f"{archive.filename}: {name} in it is {size / 2**20:.0f} MiB, more than {_MAX_BYTES >> 20}")
+        raise RoadNetworkError(
+            f"{archive.filename}: {name} in it is {size / 2**20:.0f} MiB, more than {_MAX_BYTES >> 20}"
+        )
     return archive.read(name)

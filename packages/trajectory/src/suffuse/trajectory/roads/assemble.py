@@ -45,10 +45,10 @@ def assemble(
 ) -> RoadNetwork:
     """Check the columns and fill what they leave open.
 
-    `tail` and `head` are node *ids*. Lines are WGS 84 LineStrings; None means a straight line between the nodes. Lengths
-    that are missing or NaN are measured along the line on the ellipsoid, speeds that are take their road class's default,
-    lanes 1, segment ids the row. A line drawn from head to tail is turned round. Raises `RoadNetworkError` naming
-    `source` (the file) and the field.
+    `tail` and `head` are node *ids*. Lines are WGS 84 LineStrings; None means a straight line between the nodes.
+    Lengths that are missing or NaN are measured along the line on the ellipsoid, speeds that are take their road
+    class's default, lanes 1, segment ids the row. A line drawn from head to tail is turned round. Raises
+    `RoadNetworkError` naming `source` (the file) and the field.
     """
     if len(tail) == 0:
         raise RoadNetworkError(f"{source}: has no road segments")
@@ -122,7 +122,11 @@ def transform_lines(lines: ndarray, transformer: pyproj.Transformer | None) -> n
     flat: ndarray = shapely.force_2d(lines)
     if transformer is None:
         return flat
-    moved: ndarray = shapely.transform(flat, transformer.transform, interleaved=False)
+
+    def move(xy: ndarray) -> ndarray:
+        return np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=1)
+
+    moved: ndarray = shapely.transform(flat, move)
     return moved
 
 
@@ -131,14 +135,14 @@ def _first_repeated(values: ndarray) -> Any:
     return unique[count > 1][0]
 
 
-def _rows_of(
-    wanted: ndarray, node_ids: ndarray, source: str, segment_ids: ndarray, what: str
-) -> Int[ndarray, " s"]:
+def _rows_of(wanted: ndarray, node_ids: ndarray, source: str, segment_ids: ndarray, what: str) -> Int[ndarray, " s"]:
     order = np.argsort(node_ids)
     place = np.minimum(np.searchsorted(node_ids, wanted, sorter=order), len(node_ids) - 1)
     rows = order[place]
     if bad := np.flatnonzero(node_ids[rows] != wanted).tolist():
-        raise RoadNetworkError(f"{source}: {what} {wanted[bad[0]]} of segment {segment_ids[bad[0]]} is not among the nodes")
+        raise RoadNetworkError(
+            f"{source}: {what} {wanted[bad[0]]} of segment {segment_ids[bad[0]]} is not among the nodes"
+        )
     return rows.astype(np.int64)
 
 
@@ -149,7 +153,9 @@ def _checked_lines(
     if missing.any():
         lines = lines.copy()
         lines[missing] = shapely.linestrings(np.stack([start[missing], end[missing]], axis=1))
-        logger.info("%s: %d segments have no geometry; straight lines are drawn between their nodes", source, missing.sum())
+        logger.info(
+            "%s: %d segments have no geometry; straight lines are drawn between their nodes", source, missing.sum()
+        )
     if bad := np.flatnonzero(shapely.get_type_id(lines) != shapely.GeometryType.LINESTRING).tolist():
         kind = lines[bad[0]].geom_type
         raise RoadNetworkError(f"{source}: geometry of segment {segment_ids[bad[0]]} is a {kind}, not a LineString")
@@ -168,7 +174,7 @@ def _checked_lengths(
     length = np.full(len(lines), np.nan) if length_m is None else length_m.astype(np.float64)
     if bad := np.flatnonzero((length < 0) | np.isinf(length)).tolist():
         raise RoadNetworkError(
-            f"{source}: length_m of segment {segment_ids[bad[0]]} is {length[bad[0]]}, but must be finite and not negative"
+            f"{source}: length_m of segment {segment_ids[bad[0]]} is {length[bad[0]]}, not finite and 0 or more"
         )
     unknown = np.flatnonzero(np.isnan(length))
     length[unknown] = [_GEOD.geometry_length(line) for line in lines[unknown]]

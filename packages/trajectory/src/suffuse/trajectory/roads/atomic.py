@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from pyogrio.errors import DataSourceError
+
 from suffuse.trajectory.errors import RoadNetworkError
 
 
@@ -13,10 +15,12 @@ from suffuse.trajectory.errors import RoadNetworkError
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path`, with its suffix, to write to: renamed to `path` at the end, removed if anything fails."""
     temporary = path.with_name(f".{uuid4().hex[:8]}-{path.name}")
+    if not path.parent.is_dir():
+        raise RoadNetworkError(f"{path}: cannot be written: there is no folder {path.parent}")
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        raise RoadNetworkError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except (OSError, DataSourceError) as error:
+        raise RoadNetworkError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def is_true(value: Any) -> bool:
 def classes_and_speeds(
     highway: Iterable[Any], speed_kmh: Float[ndarray, " s"], is_link: Sequence[bool] | ndarray | None = None
 ) -> tuple[ndarray, Float[ndarray, " s"]]:
-    """Road classes (strings of `HIGHWAY_CLASSES`), and the speeds with every unusable one replaced by its class's default."""
+    """Classes (strings of `HIGHWAY_CLASSES`), and speeds with every unusable one replaced by its class's default."""
     pairs = [highway_class(value) for value in highway]
     classes = np.array([name for name, _ in pairs], dtype=object)
     link = np.array([slip for _, slip in pairs], dtype=bool)

@@ -3,18 +3,24 @@
 import json
 import logging
 import os
-import shutil
+import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from suffuse.trajectory.errors import RoadNetworkError
-from suffuse.trajectory.roads import aequilibrae_zip, geofile
+from suffuse.trajectory.roads import aequilibrae_zip
 from suffuse.trajectory.roads.contract import clean, connected_part
-from suffuse.trajectory.roads.folder import LAYOUTS, read_folder
+from suffuse.trajectory.roads.folder import read_folder
+from suffuse.trajectory.roads.geofile import SUFFIXES, read_geofile
+from suffuse.trajectory.roads.hoser import read_hoser
 from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.roads.osmnx import read_graphml
+from suffuse.trajectory.roads.pbf import read_pbf
+from suffuse.trajectory.roads.sumo import read_sumo
 from suffuse.trajectory.roads.write import write_roads
 
 logger = logging.getLogger(__name__)
@@ -35,6 +41,18 @@ CITIES = {
 }
 """Cities with a name, all cut from one network: 2,560, 9,684 and 22,186 segments."""
 
+READERS: dict[str, Callable[[Path], RoadNetwork]] = {
+    ".graphml": read_graphml,
+    ".net.xml": read_sumo,
+    ".net.xml.gz": read_sumo,
+    ".osm.pbf": read_pbf,
+    ".geo": read_hoser,
+    **dict.fromkeys(SUFFIXES, read_geofile),
+}
+"""How a road file is read, by its suffix."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
 NOTICE = """\
 roads.parquet holds data from OpenStreetMap, (c) OpenStreetMap contributors, made available under the Open Database
 License (ODbL) 1.0: https://opendatacommons.org/licenses/odbl/1-0/ and https://www.openstreetmap.org/copyright
@@ -54,20 +72,25 @@ def data_folder() -> Path:
 
 
 def load_city(name_or_path: str | Path) -> RoadNetwork:
-    """The road network of a named city, of a city folder, or of one file in any of the formats this package reads.
+    """The road network of a city by name, of a city folder, or of one file in any format of `read_roads`.
 
-    Names: `la-serena` is shipped, `coquimbo-8km` and `coquimbo-full` are looked for where `prepare_city` puts them. Files:
-    see `read_roads`. Segments stay as they are, but only those of the largest strongly connected part are kept; how many
-    were dropped is logged. Raises `RoadNetworkError` naming the file and the field.
+    `la-serena` is shipped; other names are looked for where `prepare_city` puts them. Segments stay as they are, but
+    only those of the largest strongly connected part are kept; how many were dropped is logged. Raises
+    `RoadNetworkError` naming the file and the field.
     """
-    if isinstance(name_or_path, str) and name_or_path in CITIES:
-        return _named(name_or_path)
     path = Path(name_or_path)
-    network = read_folder(path) if path.is_dir() else read_roads(path)
+    if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
+        path = next((folder for folder in _places(name_or_path) if folder.is_dir()), path)
+    if name_or_path in CITIES and not path.is_dir():
+        raise RoadNetworkError(
+            f"city {name_or_path!r} is not in {data_folder()}: `suffuse-trajectory prepare {name_or_path} "
+            f"--source WHEEL` makes it; {aequilibrae_zip.HOW_TO_GET}"
+        )
+    network = read_roads(path)
     whole = connected_part(network)
     if whole is not network:
         logger.warning(
-            "%s: %d of %d segments dropped: they are not in the largest part in which every place can reach every other",
+            "%s: %d of %d segments dropped: not in the largest part where every place can reach every other",
             path,
             len(network) - len(whole),
             len(network),
@@ -76,69 +99,69 @@ def load_city(name_or_path: str | Path) -> RoadNetwork:
 
 
 def read_roads(path: Path) -> RoadNetwork:
-    """Every segment of one road file; the suffix says how it is read."""
-    name = path.name.lower()
-    if not path.is_file():
-        raise RoadNetworkError(
-            f"{path}: no such city or file; cities by name: {', '.join(CITIES)}; a city folder has {LAYOUTS}"
-        )
-    if path.suffix.lower() in geofile.SUFFIXES:
-        return geofile.read_geofile(path)
-    raise RoadNetworkError(f"{path}: unknown kind of road file {name!r}")
+    """Every segment of a city folder or of one road file; the suffix (see `READERS`) says how the file is read."""
+    if path.is_dir():
+        return read_folder(path)
+    suffix = next((known for known in READERS if path.name.lower().endswith(known)), None)
+    if suffix is None or not path.is_file():
+        what = "no such city, folder or file" if not path.exists() else f"unknown suffix {path.suffix!r}"
+        raise RoadNetworkError(f"{path}: {what}; cities: {', '.join(CITIES)}; files: {', '.join(READERS)}")
+    return READERS[suffix](path)
 
 
-def prepare_city(name: str, *, source: Path | None = None, out: Path | None = None) -> Path:
-    """Make the folder of a named city (`roads.parquet`, `city.json`, `NOTICE`) and return it.
+def prepare_city(name: str, *, source: Path | None = None, out: Path | None = None, join: bool = True) -> Path:
+    """Make a city folder (`roads.parquet`, `city.json`, `NOTICE`) and return its path.
 
-    `source` is the aequilibrae wheel or the `coquimbo.zip` in it; None takes it from the installed package. `out` defaults
-    to where `load_city` looks. The folder appears whole or not at all; one that is there already is replaced.
+    For a name of `CITIES`, `source` is the aequilibrae wheel or the `coquimbo.zip` in it; None takes it from the
+    installed package. For a name of the caller's, `source` is a road file or folder; its largest strongly connected
+    part is kept, and segments that follow each other without a choice are joined unless `join` is false. `out` defaults
+    to where `load_city` looks for the name. The folder appears whole or not at all; a prepared city that is there is
+    replaced.
     """
-    if name not in CITIES:
-        raise RoadNetworkError(f"city {name!r} is unknown; cities that can be prepared: {', '.join(CITIES)}")
-    recipe = CITIES[name]
-    source = aequilibrae_zip.find_coquimbo() if source is None else source
-    network = clean(aequilibrae_zip.read_coquimbo(source, bbox=recipe.bbox))
-    network = replace(network, name=name, segment_ids=np.arange(len(network), dtype=np.int64))
-    about = {
-        "name": name,
-        "title": recipe.title,
-        "bbox": recipe.bbox,
-        "time_zone": "America/Santiago",
+    if not _NAME.fullmatch(name):
+        raise RoadNetworkError(f"city name {name!r} must be letters, digits, '-' and '_', the first a letter or digit")
+    about: dict[str, object] = {"name": name}
+    if name in CITIES:
+        source = aequilibrae_zip.find_coquimbo() if source is None else source
+        raw = aequilibrae_zip.read_coquimbo(source, bbox=CITIES[name].bbox)
+        about |= {"title": CITIES[name].title, "bbox": CITIES[name].bbox, "time_zone": "America/Santiago"}
+    elif source is None:
+        raise RoadNetworkError(
+            f"city {name!r} is none of {', '.join(CITIES)}, so a road file to make it from is needed"
+        )
+    else:
+        raw = read_roads(source)
+    network = clean(raw, join=join)
+    network = replace(network, name=name, segment_ids=np.arange(len(network), dtype=np.int64)) if join else network
+    about |= {
         "segments": len(network),
         "nodes": len(network.node_ids),
         "km": round(float(network.length_m.sum()) / 1000, 1),
         "attribution": network.attribution,
-        "made_by": f"suffuse-trajectory prepare {name}",
     }
-    out = data_folder() / name if out is None else out
-    return write_city(network, out, about=about, notice=NOTICE)
+    return _write_city(network, data_folder() / name if out is None else out, about, NOTICE if name in CITIES else None)
 
 
-def write_city(network: RoadNetwork, out: Path, *, about: dict[str, object], notice: str = "") -> Path:
-    """Write a city folder that `load_city` reads; it appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        made = Path(temporary) / "city"
-        made.mkdir()
-        write_roads(network, made / "roads.parquet")
-        (made / "city.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        if notice:
-            (made / "NOTICE").write_text(notice, encoding="utf-8")
-        if out.exists():
-            if not {entry.name for entry in out.iterdir()} <= {"roads.parquet", "city.json", "NOTICE"}:
-                raise RoadNetworkError(f"{out}: holds other files than a prepared city; choose another folder")
-            os.replace(out, Path(temporary) / "old")
-        os.replace(made, out)
-        shutil.rmtree(Path(temporary) / "old", ignore_errors=True)
+def _write_city(network: RoadNetwork, out: Path, about: dict[str, object], notice: str | None) -> Path:
+    contents = {"roads.parquet", "city.json", "NOTICE"}
+    if out.exists() and not (out.is_dir() and {entry.name for entry in out.iterdir()} <= contents):
+        raise RoadNetworkError(f"{out}: is there and is no prepared city; choose another folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+            made, old = Path(temporary) / "made", Path(temporary) / "old"
+            made.mkdir()
+            write_roads(network, made / "roads.parquet")
+            (made / "city.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            if notice is not None:
+                (made / "NOTICE").write_text(notice, encoding="utf-8")
+            if out.exists():
+                out.rename(old)
+            made.rename(out)
+    except OSError as error:
+        raise RoadNetworkError(f"{out}: cannot be written: {error.strerror or error}") from error
     return out
 
 
-def _named(name: str) -> RoadNetwork:
-    shipped = Path(__file__).parent.parent / "cities" / name
-    for folder in (shipped, data_folder() / name):
-        if (folder / "roads.parquet").is_file():
-            return read_folder(folder)
-    raise RoadNetworkError(
-        f"city {name!r} is not prepared in {data_folder()}: `suffuse-trajectory prepare {name} --source WHEEL` makes it; "
-        f"{aequilibrae_zip.HOW_TO_GET}"
-    )
+def _places(name: str) -> tuple[Path, Path]:
+    return Path(__file__).parent.parent / "cities" / name, data_folder() / name

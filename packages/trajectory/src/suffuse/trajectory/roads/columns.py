@@ -44,7 +44,9 @@ def need_column(frame: pd.DataFrame, what: str, source: str) -> pd.Series:
     """As `find_column`, but a missing column is a `RoadNetworkError` that lists the names it could have."""
     found = find_column(frame, what)
     if found is None:
-        raise RoadNetworkError(f"{source}: has no column {ALIASES[what][0]!r} (or {', '.join(ALIASES[what][1:]) or '-'})")
+        raise RoadNetworkError(
+            f"{source}: has no column {ALIASES[what][0]!r} (or {', '.join(ALIASES[what][1:]) or '-'})"
+        )
     return found
 
 
@@ -55,7 +57,9 @@ def whole_numbers(column: pd.Series, source: str) -> Int[ndarray, " k"]:
     whole = np.isfinite(as_float) & (as_float == np.round(as_float)) & (np.abs(as_float) < 2.0**63)
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
-        raise RoadNetworkError(f"{source}: column {column.name!r}, record {row + 1}: {column.iloc[row]!r} is no whole number")
+        raise RoadNetworkError(
+            f"{source}: column {column.name!r}, record {row + 1}: {column.iloc[row]!r} is no whole number"
+        )
     return values.to_numpy(dtype=np.int64)
 
 
@@ -66,7 +70,9 @@ def numbers(column: pd.Series, source: str) -> Float[ndarray, " k"]:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         if str(column.iloc[row]).strip().lower() != "nan":
-            raise RoadNetworkError(f"{source}: column {column.name!r}, record {row + 1}: {column.iloc[row]!r} is no number")
+            raise RoadNetworkError(
+                f"{source}: column {column.name!r}, record {row + 1}: {column.iloc[row]!r} is no number"
+            )
     return values
 
 
@@ -93,10 +99,12 @@ def flags(frame: pd.DataFrame, what: str) -> ndarray | None:
 
 
 def texts(frame: pd.DataFrame, what: str) -> ndarray | None:
-    """A column of names, several joined by a space, None if there is none."""
+    """A column of names, several joined by a space (as `write_roads` has them), None if there is none."""
     column = find_column(frame, what)
     if column is None:
         return None
+    if column.name == what:
+        return np.array([value if isinstance(value, str) else "" for value in column], dtype=object)
     return np.array([" ".join(_plain(part) for part in as_list(value)) for value in column], dtype=object)
 
 

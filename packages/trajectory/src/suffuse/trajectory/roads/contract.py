@@ -1,6 +1,7 @@
 """Smaller networks from larger ones: a part, the largest connected part, and streets without their shape-only nodes.
 
-Each function returns a new `RoadNetwork`; segment ids stay what they were, a joined segment keeps the id of its first piece.
+Each function returns a new `RoadNetwork`; segment ids stay what they were, a joined segment keeps the id of its first
+piece.
 """
 
 import numpy as np
@@ -53,7 +54,8 @@ def connected_part(network: RoadNetwork) -> RoadNetwork:
 
 
 def contract(network: RoadNetwork) -> RoadNetwork:
-    """Join segments at nodes where nothing can be decided: one way in and one way on, or the two directions of one street.
+    """Join segments at nodes where nothing can be decided: one way in and one way on, or the two directions of one
+    street.
 
     A node goes only if both its sides have the same road class, and only if no self-loop and no second segment between
     the same two nodes would come of it. A joined segment is as long as its pieces together and takes as much time; its
@@ -156,6 +158,6 @@ def _join_names(names: ndarray | None, chains: list[list[int]]) -> ndarray | Non
 
 
 def clean(network: RoadNetwork, *, join: bool = True) -> RoadNetwork:
-    """The largest connected part, with shape-only nodes joined away unless `join` is false: what a model is trained on."""
+    """The largest connected part, shape-only nodes joined away unless `join` is false: what a model learns on."""
     whole = connected_part(network)
     return contract(whole) if join else whole

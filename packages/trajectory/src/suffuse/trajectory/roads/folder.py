@@ -30,7 +30,8 @@ LAYOUTS = "roads.parquet, nodes.csv[.gz] with edges.csv[.gz], or roadmap.geo wit
 
 
 def read_folder(folder: Path) -> RoadNetwork:
-    """The road network of a city folder, one row or feature a segment; `city.json` beside it may say name and attribution.
+    """The road network of a city folder, one row or feature a segment; `city.json` beside it may say name and
+    attribution.
 
     Raises `RoadNetworkError` if the folder holds none of the layouts in `LAYOUTS`.
     """
@@ -55,9 +56,9 @@ def read_folder(folder: Path) -> RoadNetwork:
 def read_tables(nodes: Path, edges: Path) -> RoadNetwork:
     """A network from two CSV files in WGS 84, gzipped or not.
 
-    Nodes: `node_id, lon, lat`. Edges, one row a direction: `edge_id, u, v, length_m, road_class, car_speed_kmh, wkt` and,
-    if there, `lanes` (in this direction), `is_link`; `columns.ALIASES` lists the other names that are understood. Only
-    u and v are needed: without `wkt` a segment is a straight line between its nodes.
+    Nodes: `node_id, lon, lat`. Edges, one row a direction: `edge_id, u, v, length_m, road_class, car_speed_kmh, wkt`
+    and, if there, `lanes` (in this direction), `is_link`; `columns.ALIASES` lists the other names that are understood.
+    Only u and v are needed: without `wkt` a segment is a straight line between its nodes.
     """
     table = _read_csv(edges)
     places = _read_csv(nodes)

@@ -21,6 +21,7 @@ from suffuse.trajectory.roads.assemble import (
     split_lanes,
     transform_lines,
 )
+from suffuse.trajectory.roads.attributes import is_true
 from suffuse.trajectory.roads.columns import (
     find_column,
     flags,
@@ -46,11 +47,11 @@ _ALONG = {"f"}
 def read_geofile(path: Path) -> RoadNetwork:
     """A network from a file of LineStrings with a CRS, one feature a segment or, in files not written here, a street.
 
-    Columns are found by the names in `columns.ALIASES`. Start and end nodes may be given (`u`, `v`; the layer `nodes` of a
-    GeoPackage, as OSMnx writes it, then places them); otherwise ends within half a metre of each other are a node.
-    A file with a column `segment` holds one feature a direction, as `write_roads` makes it. In any other, a street that is
-    not `oneway` and has no counterpart in the other direction gets one, and `lanes` counts both directions.
-    Raises `RoadNetworkError` naming the file and the field: no geometry, no CRS, no LineString, coordinates out of range.
+    Columns are found by the names in `columns.ALIASES`. Start and end nodes may be given (`u`, `v`; the layer `nodes`
+    of a GeoPackage, as OSMnx writes it, then places them); otherwise ends within half a metre of each other are a node.
+    A file with a column `segment` holds one feature a direction, as `write_roads` makes it. In any other, a street that
+    is not `oneway` and has no counterpart in the other direction gets one, and `lanes` counts both directions. Raises
+    `RoadNetworkError` naming the file and the field: no geometry, no CRS, no LineString, coordinates out of range.
     """
     edges, nodes, said = _read_layers(path)
     source = str(path)
@@ -121,7 +122,8 @@ def _read_layers(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None,
             edges = pyogrio.read_dataframe(path, layer=layer)
             nodes = pyogrio.read_dataframe(path, layer="nodes") if {"nodes", "edges"} <= set(layers) else None
             said = said or {
-                key.lower(): value for key, value in (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).items()
+                key.lower(): value
+                for key, value in (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).items()
             }
     except RoadNetworkError:
         raise
@@ -146,11 +148,17 @@ def _json_members(path: Path) -> dict[str, Any]:
 def _linestrings(edges: gpd.GeoDataFrame, source: str) -> ndarray:
     """The geometries, each a LineString; a MultiLineString of one part is that part."""
     lines: ndarray = edges.geometry.to_numpy(dtype=object).copy()
-    single = (shapely.get_type_id(lines) == shapely.GeometryType.MULTILINESTRING) & (shapely.get_num_geometries(lines) == 1)
+    single = (shapely.get_type_id(lines) == shapely.GeometryType.MULTILINESTRING) & (
+        shapely.get_num_geometries(lines) == 1
+    )
     lines[single] = shapely.get_geometry(lines[single], 0)
     kind = shapely.get_type_id(lines)
     if bad := np.flatnonzero((kind != shapely.GeometryType.LINESTRING) | shapely.is_empty(lines)).tolist():
-        what = "missing" if lines[bad[0]] is None else f"{'empty' if lines[bad[0]].is_empty else 'a ' + lines[bad[0]].geom_type}"
+        what = (
+            "missing"
+            if lines[bad[0]] is None
+            else f"{'empty' if lines[bad[0]].is_empty else 'a ' + lines[bad[0]].geom_type}"
+        )
         raise RoadNetworkError(f"{source}: geometry of feature {bad[0] + 1} is {what}, but must be a LineString")
     if len(lines) == 0:
         raise RoadNetworkError(f"{source}: has no road segments")
@@ -163,7 +171,7 @@ def _check_drawn(lines: ndarray, source: str) -> None:
 
 
 def _node_places(tail: ndarray, head: ndarray, lines: ndarray) -> tuple[ndarray, ndarray]:
-    """Node ids and where they are: the start of the first line that leaves the node, else the end of the first into it."""
+    """Node ids, and where they are: where the first line that leaves the node starts, else the first into it ends."""
     ends = np.concatenate([shapely.get_coordinates(shapely.get_point(lines, index)) for index in (0, -1)])
     node_ids, first = np.unique(np.concatenate([tail, head]), return_index=True)
     return node_ids, ends[first]
@@ -176,7 +184,9 @@ def _node_layer(nodes: gpd.GeoDataFrame, source: str) -> tuple[ndarray, ndarray]
         raise RoadNetworkError(f"{source}: has no crs")
     ids = whole_numbers(need_column(nodes, "node", source), source)
     points = nodes.geometry.to_numpy(dtype=object)
-    if bad := np.flatnonzero((shapely.get_type_id(points) != shapely.GeometryType.POINT) | shapely.is_empty(points)).tolist():
+    if bad := np.flatnonzero(
+        (shapely.get_type_id(points) != shapely.GeometryType.POINT) | shapely.is_empty(points)
+    ).tolist():
         raise RoadNetworkError(f"{source}: geometry of node {ids[bad[0]]} must be a Point")
     transformer, _ = lonlat_transformer(nodes.crs, source=source)
     return ids, shapely.get_coordinates(transform_lines(points, transformer))
@@ -188,7 +198,9 @@ def _directions(
     """Row, whether drawn backwards, and whether the street is two-way, of every direction that may be driven."""
     column = find_column(edges, "oneway")
     _, dense = np.unique(np.concatenate([tail, head]), return_inverse=True)
-    partner = reverse_partners(*dense.reshape(2, -1), np.zeros(len(edges)) if length is None else np.nan_to_num(length))
+    from_node, to_node = dense.reshape(2, -1)
+    alike = np.zeros(len(edges)) if length is None else np.nan_to_num(length)
+    partner = reverse_partners(from_node, to_node, alike)
     if column is None:
         oneway = against = np.zeros(len(edges), dtype=bool)
         if (partner >= 0).any():
@@ -198,7 +210,8 @@ def _directions(
     else:
         text = column.astype(str).str.strip().str.lower()
         against = text.isin(_AGAINST).to_numpy()
-        oneway = flags(edges, "oneway") | text.isin(_ALONG).to_numpy() | against
+        along = text.isin(_ALONG).to_numpy() | np.array([is_true(value) for value in column], dtype=bool)
+        oneway = along | against
     forward = np.flatnonzero(~against)
     mirrored = np.flatnonzero(against | (~oneway & (partner < 0) & (tail != head)))
     row = np.concatenate([forward, mirrored])
@@ -210,5 +223,3 @@ def _directions(
 def _ids_for_both(ids: ndarray | None, row: ndarray) -> ndarray | None:
     """Ids of directed segments: the file's own where it has one a direction, else new ones counted from 0."""
     return ids if ids is not None and len(np.unique(row)) == len(row) else None
-
-

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 def read_hoser(geo: Path) -> RoadNetwork:
     """A network from `roadmap.geo` and the `roadmap.rel` beside it, both CSV, in WGS 84.
 
-    `geo_id` becomes the segment id, `coordinates` (a JSON list of [lon, lat]) the line; `length` is in metres. The format
-    has no nodes: segment ends on one spot are one, and so are the ends of two segments that a relation joins. Legal
-    transitions follow from the nodes as everywhere in this package, so where the relations forbid a turn at a junction
-    that others may take, that turn becomes legal; how many do is logged.
+    `geo_id` becomes the segment id, `coordinates` (a JSON list of [lon, lat]) the line; `length` is in metres. The
+    format has no nodes: segment ends on one spot are one, and so are the ends of two segments that a relation joins.
+    Legal transitions follow from the nodes as everywhere in this package, so where the relations forbid a turn at a
+    junction that others may take, that turn becomes legal; how many do is logged.
     """
     source = str(geo)
     table = _read(geo, {"geo_id", "coordinates"})
@@ -35,7 +35,9 @@ def read_hoser(geo: Path) -> RoadNetwork:
         raise RoadNetworkError(f"{source}: has no road segments")
     coordinates, owner = shapely.get_coordinates(lines, return_index=True)
     check_lonlat(coordinates, source=source, names=ids[owner], what="the geometry of segment")
-    joined = tuple(_rows(whole_numbers(rel[name], str(geo.with_suffix(".rel"))), ids, geo, name) for name in rel.columns)
+    joined = tuple(
+        _rows(whole_numbers(rel[name], str(geo.with_suffix(".rel"))), ids, geo, name) for name in rel.columns
+    )
     tail, head, lonlat = snap_ends(lines, joined=(joined[0], joined[1]))
     highway = find_column(table, "highway")
     network = assemble(
@@ -78,7 +80,7 @@ def _line(text: object, source: str, name: int) -> shapely.LineString:
         return shapely.LineString(coordinates[:, :2])
     except (ValueError, TypeError, IndexError, RecursionError, shapely.errors.GEOSException) as error:
         raise RoadNetworkError(
-            f"{source}: coordinates of segment {name} must be a JSON list of at least two [lon, lat], not {str(text)[:60]!r}"
+            f"{source}: coordinates of segment {name} must be a JSON list of [lon, lat], not {str(text)[:40]}"
         ) from error
 
 

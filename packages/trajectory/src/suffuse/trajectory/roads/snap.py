@@ -18,8 +18,8 @@ def snap_ends(
 ) -> tuple[Int[ndarray, " s"], Int[ndarray, " s"], Float[ndarray, "n 2"]]:
     """Rows of the start and the end node of each of s LineStrings (WGS 84), and the n nodes' lon/lat.
 
-    `joined` = (a, b) says that the end of line a[i] is the start of line b[i] wherever they lie. Nodes are numbered in the
-    order in which the lines name them; a node lies where its first end does. Coordinates must be finite.
+    `joined` = (a, b) says that the end of line a[i] is the start of line b[i] wherever they lie. Nodes are numbered in
+    the order in which the lines name them; a node lies where its first end does. Coordinates must be finite.
     """
     count = len(lines)
     ends = np.concatenate([shapely.get_coordinates(shapely.get_point(lines, index)) for index in (0, -1)])

@@ -1,0 +1,90 @@
+"""Roads from a SUMO network (`.net.xml`, gzipped or not), read with sumolib (extra `sumo`)."""
+
+import logging
+from pathlib import Path
+from typing import Any
+from xml.sax import SAXException
+
+import numpy as np
+import shapely
+from pyproj.exceptions import ProjError
+
+from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.roads.assemble import assemble, lonlat_transformer, transform_lines
+from suffuse.trajectory.roads.network import RoadNetwork
+
+logger = logging.getLogger(__name__)
+
+
+def read_sumo(path: Path) -> RoadNetwork:
+    """The edges that passenger cars may use, junction interiors left out; `source_ids` are SUMO's edge ids.
+
+    Segments are numbered in the order of the edge ids, nodes in that of the junction ids. Speed is that of the fastest
+    lane, lanes are those open to cars, length is SUMO's own. Legal transitions follow from the nodes as everywhere in
+    this package: turns that SUMO has no connection for become legal; how many do is logged. Raises `RoadNetworkError`
+    if the network has no geographic projection, and says how to get sumolib if it is missing.
+    """
+    try:
+        import sumolib
+    except ImportError as error:
+        raise RoadNetworkError(f"{path}: SUMO networks need sumolib: pip install 'suffuse-trajectory[sumo]'") from error
+    if not path.is_file():
+        raise RoadNetworkError(f"{path}: no such file")
+    try:
+        net = sumolib.net.readNet(str(path), withInternal=False, withPrograms=False)
+        edges = sorted(
+            (edge for edge in net.getEdges(False) if edge.allows("passenger")), key=lambda edge: edge.getID()
+        )
+        lines = [np.array(edge.getShape(includeJunctions=True), dtype=np.float64)[:, :2] for edge in edges]
+        junctions = sorted({node for edge in edges for node in (edge.getFromNode(), edge.getToNode())}, key=_id)
+        places = np.array([node.getCoord() for node in junctions], dtype=np.float64).reshape(-1, 2)
+        projected = net.hasGeoProj()
+        offset = np.array(net.getLocationOffset(), dtype=np.float64) if projected else np.zeros(2)
+        crs = net.getGeoProj().definition_string() if projected else ""
+    except (SAXException, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ProjError) as error:
+        raise RoadNetworkError(f"{path}: is not a SUMO network that can be read: {str(error)[:200]}") from error
+    if not edges:
+        raise RoadNetworkError(f"{path}: has no edge that passenger cars may use")
+    if not projected:
+        raise RoadNetworkError(f"{path}: has no geographic projection (projParameter of location), so no crs")
+    transformer, crs = lonlat_transformer(crs, source=str(path))
+    row_of = {node: row for row, node in enumerate(junctions)}
+    tail, head = (np.array([row_of[end(edge)] for edge in edges]) for end in (_from, _to))
+    network = assemble(
+        source=str(path),
+        name=path.name.split(".")[0],
+        tail=tail,
+        head=head,
+        node_ids=np.arange(len(junctions)),
+        node_lonlat=shapely.get_coordinates(transform_lines(np.asarray(shapely.points(places - offset)), transformer)),
+        lines=transform_lines(
+            np.array([shapely.LineString(line - offset) for line in lines], dtype=object), transformer
+        ),
+        length_m=np.array([edge.getLength() for edge in edges], dtype=np.float64),
+        highway=np.array([edge.getType().rpartition("highway.")[2].partition("|")[0] for edge in edges], dtype=object),
+        speed_kmh=np.array([edge.getSpeed() * 3.6 for edge in edges], dtype=np.float64),
+        lanes=np.array([sum(lane.allows("passenger") for lane in edge.getLanes()) for edge in edges], dtype=np.float64),
+        crs=crs,
+        source_ids=np.array([edge.getID() for edge in edges], dtype=object),
+    )
+    _say_what_opens(network, edges, path)
+    return network
+
+
+def _say_what_opens(network: RoadNetwork, edges: list[Any], path: Path) -> None:
+    rows, columns = network.successors.nonzero()
+    extra = sum(edges[b] not in edges[a].getOutgoing() for a, b in zip(rows.tolist(), columns.tolist(), strict=True))
+    if extra:
+        logger.warning("%s: %d turns are legal here that SUMO has no connection for", path, extra)
+
+
+def _id(node: Any) -> str:
+    return str(node.getID())
+
+
+def _from(edge: Any) -> Any:
+    return edge.getFromNode()
+
+
+def _to(edge: Any) -> Any:
+    return edge.getToNode()
