@@ -39,8 +39,9 @@ def test_times_rise_from_zero_and_end_after_the_last_entry(trips):
     steps = np.diff(trips.enter_s)
     first = trips.start[1:-1]
     assert (trips.enter_s[trips.start[:-1]] == 0).all()
-    assert (np.delete(steps, first - 1) > 0).all()
-    assert (trips.duration_s > trips.enter_s[trips.start[1:] - 1]).all()
+    assert (np.delete(steps, first - 1) >= 0).all()
+    assert (trips.enter_s % 1 == 0).all()
+    assert (trips.duration_s >= trips.enter_s[trips.start[1:] - 1]).all()
 
 
 def test_no_trip_is_shorter_than_the_least_distance(grid, trips):
@@ -95,7 +96,7 @@ def test_without_noise_the_duration_is_driving_plus_turns(grid):
     for row in range(20):
         route = made.segments_of(row)
         expected = grid.free_flow_s[route].sum(dtype=np.float64) + turns_taken(graph, route).sum()
-        assert made.duration_s[row] == pytest.approx(expected, rel=1e-6)
+        assert made.duration_s[row] == pytest.approx(expected, abs=0.51)
 
 
 def test_drivers_disagree(grid, trips):

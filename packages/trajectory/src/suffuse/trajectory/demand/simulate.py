@@ -57,7 +57,7 @@ class Driver:
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """One trip as driven."""
+    """One trip as driven, in whole seconds: so are recorded trips, and the files that hold them."""
 
     route: Int[ndarray, " l"]
     enter_s: Float[ndarray, " l"]
@@ -121,7 +121,7 @@ def drive(world: World, origin: int, destination: int, hour: float, generator: n
     driving = expected[route] * np.exp(pace + spread + correction)
     waiting = turns_taken(world.graph, route) * (expected / world.traffic.free_flow_s)[route[:-1]]
     enter = np.concatenate([[0.0], np.cumsum(driving[:-1] + waiting)])
-    return Drive(route, enter, float(enter[-1] + driving[-1]))
+    return Drive(route, np.rint(enter), float(np.rint(enter[-1] + driving[-1])))
 
 
 def simulate(
