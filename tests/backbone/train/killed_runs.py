@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from suffuse.backbone.train import TrainConfig, read_log, train
 
 WRITING = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"})
-RANDOM_KILLS = 15
+RANDOM_KILLS = 8
 LONGEST_DELAY_SECONDS = 0.04
 """The latest moment of a kill, after the first new checkpoint of the process that is killed."""
 
@@ -118,7 +118,7 @@ def killed_at_every_operation(directory: Path) -> dict[str, object]:
 
 
 def killed_at_random_moments(directory: Path) -> dict[str, object]:
-    was_killed(in_child(lambda: run(directory / "whole", 400)))
+    was_killed(in_child(lambda: run(directory / "whole", 150)))
     moments, kills, places = random.Random(0), 0, set()
 
     def newest() -> str:
@@ -126,7 +126,7 @@ def killed_at_random_moments(directory: Path) -> dict[str, object]:
 
     while True:
         before = newest()
-        child = in_child(lambda: run(directory / "killed", 400))
+        child = in_child(lambda: run(directory / "killed", 150))
         if kills < RANDOM_KILLS:
             deadline = time.monotonic() + 60
             while newest() == before and time.monotonic() < deadline:
