@@ -1,0 +1,146 @@
+"""Trips as files that other tools open: GeoJSON, GPX, GeoParquet, CSV, SUMO routes.
+
+All times in files are UTC and whole seconds. Dimensions: k trips, m segments of all trips together.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from datetime import UTC
+from itertools import pairwise
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+import gpxpy.gpx
+import numpy as np
+from numpy import ndarray
+
+from suffuse.trajectory.errors import RoadNetworkError, TripError
+from suffuse.trajectory.roads.atomic import replacing
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.frame import depart_and_arrive, entry_times, to_geodataframe, trip_points
+from suffuse.trajectory.trips.table import Trips
+
+
+def write_trips(trips: Trips, network: RoadNetwork, path: Path) -> None:
+    """Write trips to a file; the suffix says how, and the file appears whole or not at all.
+
+    `.geojson`: a LineString in lon/lat for each trip with `trip_id`, `segments` (ids), `times` (at the entry of each
+    segment), `origin`, `destination`, `depart`, `arrive`. `.parquet`: GeoParquet in the CRS the network came in,
+    columns as in `to_geodataframe`. `.csv`: HOSER's `rid_list` and `time_list`, and the same properties. `.gpx`: a
+    track for each trip with a time at every corner. `.rou.xml`: SUMO vehicles with routes by the network's source ids,
+    where each segment has its own, else by segment ids. `read_trips` reads the first three again as they were, and GPX
+    by map matching.
+
+    Raises:
+        TripError: for another suffix, or a path that cannot be written.
+
+    """
+    name = path.name.lower()
+    writer = next((writer for suffix, writer in _WRITERS.items() if name.endswith(suffix)), None)
+    if writer is None:
+        raise TripError(f"{path}: unknown suffix {path.suffix!r}; trips are written as {', '.join(_WRITERS)}")
+    try:
+        with replacing(path) as temporary:
+            writer(trips, network, temporary)
+    except RoadNetworkError as error:
+        raise TripError(str(error)) from error
+
+
+def _write_geojson(trips: Trips, network: RoadNetwork, path: Path) -> None:
+    """RFC 7946; the attribution is a member of the collection."""
+    ids = network.segment_ids[trips.segment].tolist()
+    times = _iso(entry_times(trips))
+    depart, arrive = (_iso(moment) for moment in depart_and_arrive(trips))
+    points, owner = trip_points(trips, network)[:2]
+    corners = np.round(points, 7).tolist()
+    bounds = np.searchsorted(owner, np.arange(len(trips) + 1)).tolist()
+    with path.open("w", encoding="utf-8") as file:
+        head = {"type": "FeatureCollection", "name": network.name, "attribution": network.attribution}
+        file.write(json.dumps(head)[:-1] + ', "features": [')
+        for row, (first, last) in enumerate(pairwise(trips.start.tolist())):
+            properties = {
+                "trip_id": trips.trip_id[row],
+                "origin": ids[first],
+                "destination": ids[last - 1],
+                "depart": depart[row],
+                "arrive": arrive[row],
+                "segments": ids[first:last],
+                "times": times[first:last],
+            }
+            line = {"type": "LineString", "coordinates": corners[bounds[row] : bounds[row + 1]]}
+            feature = {"type": "Feature", "properties": properties, "geometry": line}
+            file.write((",\n" if row else "\n") + json.dumps(feature))
+        file.write("\n]}\n")
+
+
+def _write_parquet(trips: Trips, network: RoadNetwork, path: Path) -> None:
+    to_geodataframe(trips, network).to_crs(network.crs).to_parquet(path, compression="zstd")
+
+
+def _write_csv(trips: Trips, network: RoadNetwork, path: Path) -> None:
+    ids = network.segment_ids[trips.segment].tolist()
+    times = _iso(entry_times(trips))
+    depart, arrive = (_iso(moment) for moment in depart_and_arrive(trips))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["trip_id", "rid_list", "time_list", "origin", "destination", "depart", "arrive"])
+        for row, (first, last) in enumerate(pairwise(trips.start.tolist())):
+            route = ",".join(map(str, ids[first:last]))
+            ends = ids[first], ids[last - 1], depart[row], arrive[row]
+            writer.writerow([trips.trip_id[row], route, ",".join(times[first:last]), *ends])
+
+
+def _write_gpx(trips: Trips, network: RoadNetwork, path: Path) -> None:
+    points, owner, row, share = trip_points(trips, network)
+    leave = np.append(trips.enter_s[1:], 0.0)
+    leave[trips.start[1:] - 1] = trips.duration_s
+    seconds = trips.enter_s[row] + share * (leave - trips.enter_s)[row]
+    moments = (trips.depart[owner] + np.rint(seconds).astype(np.int64).astype("timedelta64[s]")).tolist()
+    document = gpxpy.gpx.GPX()
+    document.creator, document.copyright_author = "suffuse-trajectory", network.attribution or None
+    corners = points.tolist()
+    for trip, (first, last) in enumerate(pairwise(np.searchsorted(owner, np.arange(len(trips) + 1)).tolist())):
+        track = gpxpy.gpx.GPXTrack(name=str(trips.trip_id[trip]))
+        track.segments.append(
+            gpxpy.gpx.GPXTrackSegment(
+                [
+                    gpxpy.gpx.GPXTrackPoint(round(lat, 7), round(lon, 7), time=moment.replace(tzinfo=UTC))
+                    for (lon, lat), moment in zip(corners[first:last], moments[first:last], strict=True)
+                ]
+            )
+        )
+        document.tracks.append(track)
+    path.write_text(document.to_xml(), encoding="utf-8")
+
+
+def _write_sumo(trips: Trips, network: RoadNetwork, path: Path) -> None:
+    """Vehicles in order of departure, in seconds from midnight UTC of the first day, as SUMO wants them."""
+    names = network.segment_ids.astype(str).astype(object)
+    if network.source_ids is not None and len(set(network.source_ids.tolist())) == len(network):
+        names = network.source_ids
+    routes = names[trips.segment].tolist()
+    midnight = trips.depart.min().astype("datetime64[D]") if len(trips) else np.datetime64(0, "D")
+    seconds = (trips.depart - midnight).astype("timedelta64[s]").astype(np.int64)
+    with path.open("w", encoding="utf-8") as file:
+        said = f"depart counts from {midnight}T00:00:00Z. {network.attribution}".replace("--", "-")
+        file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {escape(said)} -->\n<routes>\n')
+        for row in np.argsort(seconds, kind="stable").tolist():
+            edges = " ".join(routes[trips.start[row] : trips.start[row + 1]])
+            file.write(f'    <vehicle id={quoteattr(str(trips.trip_id[row]))} depart="{seconds[row]}.00">\n')
+            file.write(f"        <route edges={quoteattr(edges)}/>\n    </vehicle>\n")
+        file.write("</routes>\n")
+
+
+def _iso(moments: ndarray) -> list[str]:
+    """ISO 8601 with a trailing Z."""
+    return [f"{moment}Z" for moment in np.datetime_as_string(moments, unit="s").tolist()]
+
+
+_WRITERS: dict[str, Callable[[Trips, RoadNetwork, Path], None]] = {
+    ".geojson": _write_geojson,
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+    ".gpx": _write_gpx,
+    ".rou.xml": _write_sumo,
+}
