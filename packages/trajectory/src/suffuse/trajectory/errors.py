@@ -1,4 +1,11 @@
-"""The package's own errors. Each is a builtin ValueError too, so callers may catch either; the CLI turns each into exit 2."""
+"""The package's own errors, each a builtin ValueError too; the command line turns each into exit 2."""
+
+
+def because(error: BaseException) -> str:
+    """What another library said went wrong, on one line of at most 200 characters, to end a sentence with."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    said = " ".join(text.split()) or type(error).__name__
+    return said if len(said) <= 200 else f"{said[:197]}..."
 
 
 class TrajectoryError(ValueError):

@@ -10,7 +10,7 @@ import numpy as np
 import pyogrio
 import shapely
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads.attributes import classes_and_speeds
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
 
@@ -49,7 +49,7 @@ def read_coquimbo(source: Path, *, bbox: tuple[float, float, float, float] | Non
             links = pyogrio.read_dataframe(database, layer="links", columns=_COLUMNS)
             nodes = pyogrio.read_dataframe(database, layer="nodes", columns=["node_id"])
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise RoadNetworkError(f"{source}: {_DATABASE} in it cannot be read: {error}") from error
+            raise RoadNetworkError(f"{source}: {_DATABASE} in it cannot be read: {because(error)}") from error
     if missing := (set(_COLUMNS) - set(links.columns)) | ({"node_id"} - set(nodes.columns)):
         raise RoadNetworkError(f"{source}: {_DATABASE} in it has no column {min(missing)!r}")
     links = links[links["modes"].str.contains("c") & (links["link_type"] != "centroid_connector")]
@@ -108,7 +108,7 @@ def _database_bytes(source: Path) -> bytes:
     except KeyError as error:
         raise RoadNetworkError(f"{source}: holds neither {_MEMBER} nor {_DATABASE}; {HOW_TO_GET}") from error
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise RoadNetworkError(f"{source}: is not a zip file that can be read: {error}") from error
+        raise RoadNetworkError(f"{source}: is not a zip file that can be read: {because(error)}") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

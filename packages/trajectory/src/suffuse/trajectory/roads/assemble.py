@@ -110,7 +110,7 @@ def lonlat_transformer(crs: Any, *, source: str) -> tuple[pyproj.Transformer | N
         parsed = pyproj.CRS.from_user_input(crs)
     except pyproj.exceptions.CRSError as error:
         raise RoadNetworkError(f"{source}: crs {str(crs)[:80]!r} is none that is known") from error
-    authority = parsed.to_authority(min_confidence=100)
+    authority = parsed.to_authority()
     kept = ":".join(authority) if authority else parsed.to_wkt()
     if parsed.equals(pyproj.CRS.from_user_input(WGS84), ignore_axis_order=True) or kept == "OGC:CRS84":
         return None, WGS84

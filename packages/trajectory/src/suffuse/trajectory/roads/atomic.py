@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from pyogrio.errors import DataSourceError
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 
 
 @contextmanager
@@ -21,6 +21,6 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except (OSError, DataSourceError) as error:
-        raise RoadNetworkError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
+        raise RoadNetworkError(f"{path}: cannot be written: {because(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)

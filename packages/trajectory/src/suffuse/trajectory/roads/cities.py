@@ -5,13 +5,14 @@ import logging
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads import aequilibrae_zip
 from suffuse.trajectory.roads.contract import clean, connected_part
 from suffuse.trajectory.roads.folder import read_folder
@@ -74,12 +75,16 @@ def data_folder() -> Path:
 def load_city(name_or_path: str | Path) -> RoadNetwork:
     """The road network of a city by name, of a city folder, or of one file in any format of `read_roads`.
 
-    `la-serena` is shipped; other names are looked for where `prepare_city` puts them. Segments stay as they are, but
-    only those of the largest strongly connected part are kept; how many were dropped is logged. Raises
-    `RoadNetworkError` naming the file and the field.
+    `la-serena` is shipped; other names that are no path here are looked for where `prepare_city` puts them. Segments
+    stay as they are, but only those of the largest strongly connected part are kept; how many were dropped is logged.
+    Raises `RoadNetworkError` naming the file and the field.
     """
     path = Path(name_or_path)
-    if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
+    if (
+        isinstance(name_or_path, str)
+        and _NAME.fullmatch(name_or_path)
+        and (name_or_path in CITIES or not path.exists())
+    ):
         path = next((folder for folder in _places(name_or_path) if folder.is_dir()), path)
     if name_or_path in CITIES and not path.is_dir():
         raise RoadNetworkError(
@@ -100,13 +105,15 @@ def load_city(name_or_path: str | Path) -> RoadNetwork:
 
 def read_roads(path: Path) -> RoadNetwork:
     """Every segment of a city folder or of one road file; the suffix (see `READERS`) says how the file is read."""
-    if path.is_dir():
-        return read_folder(path)
     suffix = next((known for known in READERS if path.name.lower().endswith(known)), None)
-    if suffix is None or not path.is_file():
+    if not path.is_dir() and (suffix is None or not path.is_file()):
         what = "no such city, folder or file" if not path.exists() else f"unknown suffix {path.suffix!r}"
         raise RoadNetworkError(f"{path}: {what}; cities: {', '.join(CITIES)}; files: {', '.join(READERS)}")
-    return READERS[suffix](path)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # libraries warn of fields nobody asked for; what matters is an error or a log line
+        return READERS[suffix](path) if suffix is not None and path.is_file() else read_folder(path)
 
 
 def prepare_city(name: str, *, source: Path | None = None, out: Path | None = None, join: bool = True) -> Path:
@@ -159,7 +166,7 @@ def _write_city(network: RoadNetwork, out: Path, about: dict[str, object], notic
                 out.rename(old)
             made.rename(out)
     except OSError as error:
-        raise RoadNetworkError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise RoadNetworkError(f"{out}: cannot be written: {because(error)}") from error
     return out
 
 

@@ -58,7 +58,7 @@ def whole_numbers(column: pd.Series, source: str) -> Int[ndarray, " k"]:
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
         raise RoadNetworkError(
-            f"{source}: column {column.name!r}, record {row + 1}: {column.iloc[row]!r} is no whole number"
+            f"{source}: column {column.name!r}, record {row + 1}: {str(column.iloc[row])!r} is no whole number"
         )
     return values.to_numpy(dtype=np.int64)
 
@@ -71,7 +71,7 @@ def numbers(column: pd.Series, source: str) -> Float[ndarray, " k"]:
         row = int(np.flatnonzero(bad)[0])
         if str(column.iloc[row]).strip().lower() != "nan":
             raise RoadNetworkError(
-                f"{source}: column {column.name!r}, record {row + 1}: {column.iloc[row]!r} is no number"
+                f"{source}: column {column.name!r}, record {row + 1}: {str(column.iloc[row])!r} is no number"
             )
     return values
 

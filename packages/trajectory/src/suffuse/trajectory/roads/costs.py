@@ -1,7 +1,7 @@
 """Network distance to a destination: the geometry of choice that every route decision looks at.
 
-Distances are between nodes, so that one row serves all segments that end a trip at the same place; turn costs and banned
-U-turns are left out, which makes them lower bounds of the true cost on the segment graph.
+Distances are between nodes, so that one row serves all segments that end a trip at the same place; turn costs and
+banned U-turns are left out, which makes them lower bounds of the true cost on the segment graph.
 
 Dimensions: s segments, n nodes, k destination nodes.
 """

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads.assemble import assemble
 from suffuse.trajectory.roads.columns import (
     find_column,
@@ -94,7 +94,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, low_memory=False)
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError, UnicodeError) as error:
-        raise RoadNetworkError(f"{path}: is not a CSV file that can be read: {error}") from error
+        raise RoadNetworkError(f"{path}: is not a CSV file that can be read: {because(error)}") from error
 
 
 def _lines(wkt: pd.Series | None, rows: int, source: str) -> np.ndarray:
@@ -117,7 +117,7 @@ def _city_json(folder: Path) -> dict[str, object]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RoadNetworkError(f"{path}: is not JSON that can be read: {error}") from error
+        raise RoadNetworkError(f"{path}: is not JSON that can be read: {because(error)}") from error
     if not isinstance(said, dict):
         raise RoadNetworkError(f"{path}: must be a JSON object, but is a {type(said).__name__}")
     return said

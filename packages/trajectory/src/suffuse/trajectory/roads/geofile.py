@@ -2,7 +2,6 @@
 
 import json
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import pyarrow
 import pyogrio
 import shapely
 from numpy import ndarray
+from shapely.errors import GEOSException
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads.assemble import (
     assemble,
     check_lonlat,
@@ -110,25 +110,24 @@ def _read_layers(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None,
     try:
         if path.suffix.lower() in {".parquet", ".geoparquet"}:
             edges = gpd.read_parquet(path)
+            text = edges.select_dtypes("string").columns
+            edges[text] = edges[text].astype(object)  # decodes every string, so that broken ones are found here
             said = edges.attrs.get("suffuse")
             return edges, None, said if isinstance(said, dict) else {}
         said = _json_members(path) if path.suffix.lower() in {".geojson", ".json"} else {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's remarks on fields nobody asked for
-            layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-            if not layers:
-                raise RoadNetworkError(f"{path}: has no layer with a geometry")
-            layer = next((name for name in ("edges", "roads") if name in layers), layers[0])
-            edges = pyogrio.read_dataframe(path, layer=layer)
-            nodes = pyogrio.read_dataframe(path, layer="nodes") if {"nodes", "edges"} <= set(layers) else None
-            said = said or {
-                key.lower(): value
-                for key, value in (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).items()
-            }
+        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        if not layers:
+            raise RoadNetworkError(f"{path}: has no layer with a geometry")
+        layer = next((name for name in ("edges", "roads") if name in layers), layers[0])
+        edges = pyogrio.read_dataframe(path, layer=layer)
+        nodes = pyogrio.read_dataframe(path, layer="nodes") if {"nodes", "edges"} <= set(layers) else None
+        said = said or {
+            key.lower(): value for key, value in (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).items()
+        }
     except RoadNetworkError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
-        raise RoadNetworkError(f"{path}: is not a file of roads that can be read: {str(error)[:200]}") from error
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, pyarrow.ArrowException, GEOSException) as error:
+        raise RoadNetworkError(f"{path}: is not a file of roads that can be read: {because(error)}") from error
     if not isinstance(edges, gpd.GeoDataFrame):
         raise RoadNetworkError(f"{path}: has no geometry")
     return edges, nodes, said
@@ -139,7 +138,7 @@ def _json_members(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise RoadNetworkError(f"{path}: is not JSON that can be read: {error}") from error
+        raise RoadNetworkError(f"{path}: is not JSON that can be read: {because(error)}") from error
     if not isinstance(content, dict) or content.get("type") != "FeatureCollection":
         raise RoadNetworkError(f"{path}: must be a GeoJSON FeatureCollection")
     return {key: content[key] for key in ("name", "attribution") if isinstance(content.get(key), str)}

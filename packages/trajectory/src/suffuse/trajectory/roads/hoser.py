@@ -9,7 +9,7 @@ import pandas as pd
 import shapely
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import find_column, lane_counts, optional_numbers, speeds, whole_numbers
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -30,7 +30,9 @@ def read_hoser(geo: Path) -> RoadNetwork:
     table = _read(geo, {"geo_id", "coordinates"})
     rel = _read(geo.with_suffix(".rel"), {"origin_id", "destination_id"})
     ids = whole_numbers(table["geo_id"], source)
-    lines = np.array([_line(text, source, ids[row]) for row, text in enumerate(table["coordinates"])], dtype=object)
+    lines = np.array(
+        [_line(text, source, int(ids[row])) for row, text in enumerate(table["coordinates"])], dtype=object
+    )
     if len(lines) == 0:
         raise RoadNetworkError(f"{source}: has no road segments")
     coordinates, owner = shapely.get_coordinates(lines, return_index=True)
@@ -68,7 +70,7 @@ def _read(path: Path, wanted: set[str]) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise RoadNetworkError(f"{path}: no such file") from error
     except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise RoadNetworkError(f"{path}: is not a CSV file that can be read: {error}") from error
+        raise RoadNetworkError(f"{path}: is not a CSV file that can be read: {because(error)}") from error
     if missing := wanted - set(table.columns):
         raise RoadNetworkError(f"{path}: has no column {min(missing)!r}")
     return table[["origin_id", "destination_id"]] if "origin_id" in wanted else table

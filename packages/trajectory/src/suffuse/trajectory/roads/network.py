@@ -42,8 +42,8 @@ DEFAULT_SPEED_KMH = dict(zip(HIGHWAY_CLASSES, (100, 80, 60, 50, 45, 40, 30, 15, 
 class RoadNetwork:
     """Directed road segments with geometry, attributes and legal transitions.
 
-    A segment is one direction of travel between two nodes; a two-way street is two segments. Everywhere in the package a
-    segment is meant by its *index* (row, 0 to s-1); `segment_ids` holds the names that people and files use.
+    A segment is one direction of travel between two nodes; a two-way street is two segments. Everywhere in the package
+    a segment is meant by its *index* (row, 0 to s-1); `segment_ids` holds the names that people and files use.
     """
 
     name: str
@@ -64,9 +64,9 @@ class RoadNetwork:
     lanes: Float[ndarray, " s"]
     """Lanes in this direction; 1 where unknown."""
     crs: str = WGS84
-    """The CRS the source was in, as an authority string or WKT: GIS output is written in it, the geometry here is not."""
+    """The CRS the source was in, as an authority string or WKT: GIS files are written in it, geometry here is not."""
     source_ids: ndarray | None = None
-    """s strings: what the source calls each segment (SUMO edges, OSM ways), several joined by a space; None if unknown."""
+    """s strings: the source's names of each segment (SUMO edges, OSM ways), joined by a space; None if unknown."""
     attribution: str = ""
     closed: frozenset[int] = field(default_factory=frozenset)
     """Indices of segments that no trip may use: see `without`."""
@@ -111,8 +111,8 @@ class RoadNetwork:
     def successors(self) -> sparse.csr_array:
         """Legal transitions as an s x s pattern: row = segment, columns = segments that may follow it.
 
-        Head meets tail; no U-turn unless it is the only way on (or the only way to keep all segments connected); nothing
-        into, out of a closed segment.
+        Head meets tail; no U-turn unless it is the only way on (or the only way to keep all segments connected);
+        nothing into, out of a closed segment.
         """
         pattern = legal_transitions(self.from_node, self.to_node, self.reverse)
         if not self.closed:
@@ -131,7 +131,7 @@ class RoadNetwork:
 
     @cached_property
     def metric_crs(self) -> pyproj.CRS:
-        """An azimuthal equidistant CRS in metres around the network's middle: distances in a city are true to 0.01 %."""
+        """An azimuthal equidistant CRS in metres around the network's middle: city distances are true to 0.01 %."""
         lon, lat = (self.node_lonlat.min(axis=0) + self.node_lonlat.max(axis=0)) / 2
         return pyproj.CRS.from_proj4(f"+proj=aeqd +lon_0={lon:.6f} +lat_0={lat:.6f} +datum=WGS84 +units=m")
 

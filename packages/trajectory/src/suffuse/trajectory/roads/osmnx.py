@@ -11,7 +11,7 @@ import shapely
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads.assemble import assemble, lonlat_transformer, split_lanes, transform_lines
 from suffuse.trajectory.roads.attributes import as_list, is_true, lane_count, speed_in_kmh
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
@@ -19,9 +19,10 @@ from suffuse.trajectory.roads.network import WGS84, RoadNetwork
 OSM_ATTRIBUTION = "(c) OpenStreetMap contributors, ODbL 1.0"
 
 if TYPE_CHECKING:
+    AnyGraph = nx.Graph[Any]
     Graph = nx.MultiDiGraph[Any]
 else:
-    Graph = nx.MultiDiGraph  # has no type arguments when run
+    AnyGraph, Graph = nx.Graph, nx.MultiDiGraph  # have no type arguments when run
 
 _Edge = tuple[Any, Any, Any, dict[str, Any]]
 
@@ -43,13 +44,13 @@ def read_graphml(path: Path) -> RoadNetwork:
     except FileNotFoundError as error:
         raise RoadNetworkError(f"{path}: no such file") from error
     except (ParseError, nx.NetworkXException, shapely.errors.GEOSException) as error:
-        raise RoadNetworkError(f"{path}: is not GraphML that can be read: {str(error)[:200]}") from error
+        raise RoadNetworkError(f"{path}: is not GraphML that can be read: {because(error)}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise RoadNetworkError(f"{path}: is not GraphML as OSMnx saves it: {str(error)[:200]}") from error
+        raise RoadNetworkError(f"{path}: is not GraphML as OSMnx saves it: {because(error)}") from error
     return from_osmnx(graph, source=str(path), name=path.stem)
 
 
-def from_osmnx(graph: Graph, *, source: str = "graph", name: str = "graph") -> RoadNetwork:
+def from_osmnx(graph: AnyGraph, *, source: str = "graph", name: str = "graph") -> RoadNetwork:
     """A network from an OSMnx graph, one segment an edge, simplified or not, in whatever CRS it is.
 
     Segments are in the order of (u, v, key) and named 0, 1, 2, ... in it; edges that all have a whole number `segment`,
@@ -156,7 +157,7 @@ def _node_names(nodes: list[Any]) -> tuple[dict[Any, int], Int[ndarray, " n"]]:
     return row_of, ids if len(np.unique(ids)) == len(ids) else np.arange(len(nodes), dtype=np.int64)
 
 
-def _node_places(graph: Graph, source: str) -> Float[ndarray, "n 2"]:
+def _node_places(graph: AnyGraph, source: str) -> Float[ndarray, "n 2"]:
     """x and y of each node, in the graph's CRS."""
     places = []
     for node, data in graph.nodes(data=True):
@@ -178,7 +179,9 @@ def _in_order(edges: list[_Edge], row_of: dict[Any, int], source: str) -> tuple[
         try:
             ids = np.array([int(str(data["segment"])) for *_, data in edges], dtype=np.int64)
         except (ValueError, OverflowError) as error:
-            raise RoadNetworkError(f"{source}: attribute segment of an edge is no whole number: {error}") from error
+            raise RoadNetworkError(
+                f"{source}: attribute segment of an edge is no whole number: {because(error)}"
+            ) from error
         order = np.argsort(ids, kind="stable")
         return ids[order], [edges[row] for row in order]
     by_number = all(str(node).lstrip("-").isdecimal() for node in row_of)

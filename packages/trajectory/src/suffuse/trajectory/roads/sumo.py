@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from pyproj.exceptions import ProjError
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, because
 from suffuse.trajectory.roads.assemble import assemble, lonlat_transformer, transform_lines
 from suffuse.trajectory.roads.network import RoadNetwork
 
@@ -19,10 +19,11 @@ logger = logging.getLogger(__name__)
 def read_sumo(path: Path) -> RoadNetwork:
     """The edges that passenger cars may use, junction interiors left out; `source_ids` are SUMO's edge ids.
 
-    Segments are numbered in the order of the edge ids, nodes in that of the junction ids. Speed is that of the fastest
-    lane, lanes are those open to cars, length is SUMO's own. Legal transitions follow from the nodes as everywhere in
-    this package: turns that SUMO has no connection for become legal; how many do is logged. Raises `RoadNetworkError`
-    if the network has no geographic projection, and says how to get sumolib if it is missing.
+    Segments are numbered in the order of the edge ids, nodes in that of the junction ids. Lines and lengths run from
+    the middle of one junction to that of the next, not from stop line to stop line as SUMO's do, so that the segments
+    of a trip add up. Speed is that of the fastest lane, lanes are those open to cars. Legal transitions follow from the
+    nodes as everywhere in this package: turns that SUMO has no connection for become legal; how many do is logged.
+    Raises `RoadNetworkError` if the network has no geographic projection, and says how to get sumolib if it is missing.
     """
     try:
         import sumolib
@@ -40,9 +41,9 @@ def read_sumo(path: Path) -> RoadNetwork:
         places = np.array([node.getCoord() for node in junctions], dtype=np.float64).reshape(-1, 2)
         projected = net.hasGeoProj()
         offset = np.array(net.getLocationOffset(), dtype=np.float64) if projected else np.zeros(2)
-        crs = net.getGeoProj().definition_string() if projected else ""
+        crs = net.getGeoProj().crs if projected else None
     except (SAXException, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ProjError) as error:
-        raise RoadNetworkError(f"{path}: is not a SUMO network that can be read: {str(error)[:200]}") from error
+        raise RoadNetworkError(f"{path}: is not a SUMO network that can be read: {because(error)}") from error
     if not edges:
         raise RoadNetworkError(f"{path}: has no edge that passenger cars may use")
     if not projected:
@@ -60,7 +61,6 @@ def read_sumo(path: Path) -> RoadNetwork:
         lines=transform_lines(
             np.array([shapely.LineString(line - offset) for line in lines], dtype=object), transformer
         ),
-        length_m=np.array([edge.getLength() for edge in edges], dtype=np.float64),
         highway=np.array([edge.getType().rpartition("highway.")[2].partition("|")[0] for edge in edges], dtype=object),
         speed_kmh=np.array([edge.getSpeed() * 3.6 for edge in edges], dtype=np.float64),
         lanes=np.array([sum(lane.allows("passenger") for lane in edge.getLanes()) for edge in edges], dtype=np.float64),

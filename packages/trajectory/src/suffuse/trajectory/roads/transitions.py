@@ -48,7 +48,9 @@ def legal_transitions(
     dead_end = np.bincount(row[~u_turn], minlength=segments) == 0
     allowed = ~u_turn | dead_end[row]
     while not allowed.all():
-        pattern = sparse.csr_array((np.ones(allowed.sum()), (row[allowed], column[allowed])), shape=(segments, segments))
+        pattern = sparse.csr_array(
+            (np.ones(allowed.sum()), (row[allowed], column[allowed])), shape=(segments, segments)
+        )
         _, part = connected_components(pattern, connection="strong")
         outside = part != np.bincount(part).argmax()
         mend = u_turn & ~allowed & (outside[row] | outside[column])
