@@ -17,15 +17,20 @@ from suffuse.backbone.discrete.noise import (
     importance_weight,
     sample_mask_ratio,
 )
+from suffuse.backbone.discrete.token_canvas import Confidence, TokenCanvas, TokenContext, TokenDenoiser
 
 __all__ = [
     "BetaCurriculum",
     "Canvas",
+    "Confidence",
     "ConfidenceDecoding",
     "Decoding",
     "DeferredCommitmentDecoding",
     "LogLinearNoise",
     "NoiseConfig",
+    "TokenCanvas",
+    "TokenContext",
+    "TokenDenoiser",
     "apply_mask",
     "block_causal_mask",
     "block_diffusion_loss",

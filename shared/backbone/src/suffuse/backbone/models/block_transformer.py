@@ -1,21 +1,22 @@
 """A transformer for block diffusion: bidirectional inside a block, causal across blocks, finished blocks cached.
 
-Block diffusion (Arriola et al. 2025, "BD3-LM") factorises a sequence over blocks and denoises each block given the clean
-blocks before it. This module is the network alone, from hidden states to hidden states: what a token is, and how it is
-scored, belongs to the model around it (`block_language_model.py` for plain vocabularies).
+Block diffusion (Arriola et al. 2025, "BD3-LM") factorises a sequence over blocks and denoises each block given the
+clean blocks before it. This module is the network alone, from hidden states to hidden states: what a token is, and how
+it is scored, belongs to the model around it (`block_language_model.py` for plain vocabularies).
 
-Dimensions: b batch, n tokens of a call, c slots of the cache, m condition tokens, h heads, d width, e width of a head.
+Dimensions: b batch, n tokens of a call, c slots of the cache, f slots in use, m condition tokens, h heads, d width,
+e width of a head.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from suffuse.backbone.models.pretrained import PretrainedModel, register_to_config
 
 Conditioning = Literal["prefix", "cross"]
 """How a condition reaches the tokens: as leading tokens of the sequence, or through cross-attention in every layer."""
@@ -25,8 +26,8 @@ Conditioning = Literal["prefix", "cross"]
 class KeyValueCache:
     """Keys and values of the tokens that are final, with room for the window being denoised.
 
-    `length` says how many slots of each sample are final; a window writes behind them and is overwritten by the next one
-    until `advance` declares some of its tokens final.
+    `length` says how many slots of each sample are final; a window writes behind them and is overwritten by the next
+    one until `advance` declares some of its tokens final.
     """
 
     keys: list[Float[Tensor, "b h c e"]]
@@ -42,6 +43,28 @@ class KeyValueCache:
         return KeyValueCache(
             keys=[k[rows] for k in self.keys], values=[v[rows] for v in self.values], length=self.length[rows]
         )
+
+
+@dataclass
+class Window:
+    """Where the tokens of a call go in the cache of one layer: the slot of each, and how many slots are in use then."""
+
+    keys: Float[Tensor, "b h c e"]
+    values: Float[Tensor, "b h c e"]
+    slots: Int[Tensor, "b n"] | slice
+    filled: int
+
+    def write(
+        self, keys: Float[Tensor, "b h n e"], values: Float[Tensor, "b h n e"]
+    ) -> tuple[Float[Tensor, "b h f e"], Float[Tensor, "b h f e"]]:
+        """Store keys and values of the call; returns those of all slots in use."""
+        if isinstance(self.slots, slice):
+            self.keys[:, :, self.slots], self.values[:, :, self.slots] = keys, values
+        else:
+            index = self.slots[:, None, :, None].expand_as(keys)
+            self.keys.scatter_(2, index, keys.to(self.keys.dtype))
+            self.values.scatter_(2, index, values.to(self.values.dtype))
+        return self.keys[:, :, : self.filled], self.values[:, :, : self.filled]
 
 
 def rotate(
@@ -61,38 +84,20 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def project(
-        self, x: Float[Tensor, "b n d"], cos: Tensor, sin: Tensor
-    ) -> tuple[Float[Tensor, "b h n e"], Float[Tensor, "b h n e"], Float[Tensor, "b h n e"]]:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return rotate(q, cos, sin), rotate(k, cos, sin), v
-
     def forward(
-        self, x: Float[Tensor, "b n d"], cos: Tensor, sin: Tensor, mask: Bool[Tensor, "b 1 n n"] | None
-    ) -> Float[Tensor, "b n d"]:
-        q, k, v = self.project(x, cos, sin)
-        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
-
-    def extend(
         self,
         x: Float[Tensor, "b n d"],
-        cos: Tensor,
-        sin: Tensor,
-        keys: Float[Tensor, "b h c e"],
-        values: Float[Tensor, "b h c e"],
-        slots: Int[Tensor, "b n"] | slice,
+        cos: Float[Tensor, "b 1 n half"],
+        sin: Float[Tensor, "b 1 n half"],
         mask: Bool[Tensor, "b 1 n f"] | None,
-        filled: int,
+        window: Window | None,
     ) -> Float[Tensor, "b n d"]:
-        q, k, v = self.project(x, cos, sin)
-        if isinstance(slots, slice):
-            keys[:, :, slots], values[:, :, slots] = k, v
-        else:
-            index = slots[:, None, :, None].expand_as(k)
-            keys.scatter_(2, index, k)
-            values.scatter_(2, index, v)
-        seen = F.scaled_dot_product_attention(q, keys[:, :, :filled], values[:, :, :filled], attn_mask=mask)
-        return self.out(seen.transpose(1, 2).flatten(2))
+        """Attend where `mask` is True, among the tokens themselves or, with a `window`, the slots of the cache."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if window is not None:
+            k, v = window.write(k, v)
+        return self.out(scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
 
 
 class CrossAttention(nn.Module):
@@ -106,9 +111,10 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Float[Tensor, "b n d"], condition: Float[Tensor, "b m d"]) -> Float[Tensor, "b n d"]:
+        """Attend from every token to all condition tokens."""
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k, v = self.kv(condition).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.out(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Layer(nn.Module):
@@ -126,17 +132,24 @@ class Layer(nn.Module):
         for last in (self.attention.out, self.down):  # residual branches start small, so that depth does not add up
             nn.init.normal_(last.weight, std=0.02 / (2 * depth) ** 0.5)
 
-    def feed_forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)
+    def forward(
+        self,
+        hidden: Float[Tensor, "b n d"],
+        cos: Float[Tensor, "b 1 n half"],
+        sin: Float[Tensor, "b 1 n half"],
+        mask: Bool[Tensor, "b 1 n f"] | None,
+        condition: Float[Tensor, "b m d"] | None,
+        window: Window | None = None,
+    ) -> Float[Tensor, "b n d"]:
+        """One layer; without a `condition` the cross-attention is left out."""
+        hidden = hidden + self.attention(self.attention_norm(hidden), cos, sin, mask, window)
+        if self.cross is not None and self.cross_norm is not None and condition is not None:
+            hidden = hidden + self.cross(self.cross_norm(hidden), condition)
+        gate, up = self.gate_up(self.mlp_norm(hidden)).chunk(2, dim=-1)
+        return hidden + self.down(silu(gate) * up)
 
-    def attend_condition(self, x: Float[Tensor, "b n d"], condition: Tensor | None) -> Float[Tensor, "b n d"]:
-        if self.cross is None or self.cross_norm is None or condition is None:
-            return x
-        return x + self.cross(self.cross_norm(x), condition)
 
-
-class BlockTransformer(ModelMixin, ConfigMixin):
+class BlockTransformer(PretrainedModel):
     """Hidden states in, hidden states out; who sees whom is said by a mask (training) or a cache (sampling).
 
     Args:
@@ -147,6 +160,8 @@ class BlockTransformer(ModelMixin, ConfigMixin):
         conditioning: "prefix" if conditions are leading tokens of the sequence (the caller puts them there), "cross" if
             they come as `condition` through cross-attention.
         rotary_base: wavelength base of the rotary position embedding.
+
+    Raises ValueError if `width` is no multiple of twice `heads`, or for an unknown `conditioning`.
     """
 
     @register_to_config
@@ -169,13 +184,13 @@ class BlockTransformer(ModelMixin, ConfigMixin):
         cross = conditioning == "cross"
         self.layers = nn.ModuleList(Layer(width, heads, mlp_width, cross=cross, depth=depth) for _ in range(depth))
         self.norm = nn.RMSNorm(width)
-        half = width // heads // 2
-        self.register_buffer("frequency", rotary_base ** (-torch.arange(half) / half), persistent=False)
 
     def angles(self, positions: Int[Tensor, "b n"]) -> tuple[Float[Tensor, "b 1 n half"], Float[Tensor, "b 1 n half"]]:
-        """Cosine and sine of the rotary angle of every position."""
-        angle = positions[:, None, :, None] * self.frequency
-        return angle.cos(), angle.sin()
+        """Cosine and sine of the rotary angle of every position, the angle in float32 whatever the model is."""
+        half = self.config["width"] // self.config["heads"] // 2
+        frequency = self.config["rotary_base"] ** (-torch.arange(half, device=positions.device) / half)
+        angle = positions[:, None, :, None] * frequency
+        return angle.cos().to(self.dtype), angle.sin().to(self.dtype)
 
     def forward(
         self,
@@ -187,9 +202,7 @@ class BlockTransformer(ModelMixin, ConfigMixin):
         """All tokens at once; `mask` is True where a query (row) may see a key (column), None for full attention."""
         cos, sin = self.angles(positions)
         for layer in self.layers:
-            hidden = hidden + layer.attention(layer.attention_norm(hidden), cos, sin, mask)
-            hidden = layer.attend_condition(hidden, condition)
-            hidden = hidden + layer.feed_forward(hidden)
+            hidden = layer(hidden, cos, sin, mask, condition)
         return self.norm(hidden)
 
     def new_cache(self, batch: int, capacity: int) -> KeyValueCache:
@@ -209,10 +222,13 @@ class BlockTransformer(ModelMixin, ConfigMixin):
         cache: KeyValueCache,
         condition: Float[Tensor, "b m d"] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
+        final: Int[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """A window of tokens behind the cached ones: each sees all cached tokens of its sample and the whole window.
 
-        `valid` is False for tokens of the window that no other may see (samples with less left than the window is wide).
+        `valid` is False for tokens of the window that no other may see (samples with less left than it is wide).
+        The first `final` tokens of each sample do not see the rest of the window, so that they may be kept (`advance`)
+        whatever becomes of it: finished tokens can be cached in the call that denoises the next ones.
         Raises ValueError when the window does not fit behind the cached tokens.
         """
         window, start = hidden.shape[1], cache.length
@@ -220,22 +236,23 @@ class BlockTransformer(ModelMixin, ConfigMixin):
         filled = last + window
         if filled > cache.keys[0].shape[2]:
             raise ValueError(f"the cache holds {cache.keys[0].shape[2]} tokens, but {filled} are needed")
-        slots: Tensor | slice = slice(first, filled) if first == last else start[:, None] + torch.arange(window)
+        offset = torch.arange(window, device=hidden.device)
+        own = start[:, None] + offset  # the slot of each token of the window
+        slots: Tensor | slice = slice(first, filled) if first == last else own
         mask = None
-        if first != last or valid is not None:
+        if first != last or valid is not None or final is not None:
             slot = torch.arange(filled, device=hidden.device)
-            visible = slot < (start + window)[:, None]
+            seen = slot < (start + window)[:, None]
             if valid is not None:
-                inside = torch.ones_like(visible)
-                inside.scatter_(1, start[:, None] + torch.arange(window, device=hidden.device), valid)
-                own = (slot == start[:, None, None] + torch.arange(window, device=hidden.device)[:, None])[:, None]
-                mask = (visible & inside)[:, None, None] | own  # a hidden token still sees itself: no empty rows
-            else:
-                mask = visible[:, None, None].expand(-1, 1, window, -1)
+                seen = seen & torch.ones_like(seen).scatter_(1, own, valid)
+            mask = seen[:, None].expand(-1, window, -1)
+            if final is not None:
+                early, late = offset < final[:, None], slot >= (start + final)[:, None]
+                mask = mask & ~(early[:, :, None] & late[:, None])
+            if valid is not None:
+                mask = mask | (slot == own[..., None])  # a hidden token still sees itself: no empty rows
+            mask = mask[:, None]
         cos, sin = self.angles(positions)
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
-            normed = layer.attention_norm(hidden)
-            hidden = hidden + layer.attention.extend(normed, cos, sin, keys, values, slots, mask, filled)
-            hidden = layer.attend_condition(hidden, condition)
-            hidden = hidden + layer.feed_forward(hidden)
+            hidden = layer(hidden, cos, sin, mask, condition, Window(keys, values, slots, filled))
         return self.norm(hidden)
