@@ -5,6 +5,7 @@ import pytest
 import shapely
 
 from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
 
 SIDE = 10
 STEP_M = 150.0
@@ -42,3 +43,39 @@ def square_grid(side: int = SIDE, step_m: float = STEP_M) -> RoadNetwork:
 @pytest.fixture(scope="session")
 def town() -> RoadNetwork:
     return square_grid()
+
+
+def random_walks(network: RoadNetwork, seed: int, count: int) -> Trips:
+    """Legal trips of 1 to 12 segments in whole seconds, with ids that need quoting."""
+    generator = np.random.default_rng(seed)
+    follow = network.successors
+    routes, times, durations = [], [], []
+    for _ in range(count):
+        route = [int(generator.integers(len(network)))]
+        for _ in range(int(generator.integers(12))):
+            onward = follow.indices[follow.indptr[route[-1]] : follow.indptr[route[-1] + 1]]
+            route.append(int(generator.choice(onward)))
+        waits = generator.integers(0, 90, len(route)).astype(float)
+        routes.append(route)
+        times.append([0.0, *np.cumsum(waits[:-1]).tolist()])
+        durations.append(float(waits.sum()))
+    depart = generator.integers(0, 4 * 10**9, count).astype("datetime64[s]")
+    names = [
+        generator.choice(["trip", 'a "quoted" one', "comma, here", "ñandú <&>", "7"]) + str(row) for row in range(count)
+    ]
+    return Trips.from_lists(routes, enter_s=times, duration_s=durations, depart=depart, trip_id=names)
+
+
+@pytest.fixture(scope="session")
+def walks():
+    return random_walks
+
+
+def assert_same_trips(a: Trips, b: Trips) -> None:
+    for field in ("start", "segment", "enter_s", "duration_s", "depart", "trip_id"):
+        np.testing.assert_array_equal(getattr(a, field), getattr(b, field), err_msg=field)
+
+
+@pytest.fixture(scope="session")
+def same_trips():
+    return assert_same_trips

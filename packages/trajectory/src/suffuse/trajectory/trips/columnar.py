@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.errors import TripError, because
 from suffuse.trajectory.trips.raw import RawTrips
 
 SEGMENTS = ("segments", "edges")
@@ -34,7 +34,7 @@ def raw_from_parquet(path: Path, part: str | None) -> RawTrips:
         wanted = [*SEGMENTS, "times", "enter_s", "depart", "t0", "arrive", "t1", "trip_id", "trip", "split"]
         table = pq.read_table(path, columns=[name for name in wanted if name in names])
     except (OSError, pa.ArrowException) as error:
-        raise TripError(f"{path}: cannot be read as Parquet: {error}") from error
+        raise TripError(f"{path}: cannot be read as Parquet: {because(error)}") from error
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     row = np.arange(len(table))
     if part is not None:
@@ -87,7 +87,7 @@ def _lists(cells: pa.Array, kind: pa.DataType, path: Path) -> tuple[Int[ndarray,
     try:
         values = flat.cast(kind).fill_null(-1) if pa.types.is_integer(kind) else flat.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TripError(f"{path}: a list of {cells.type} holds what is no {kind}: {error}") from error
+        raise TripError(f"{path}: a list of {cells.type} holds what is no {kind}: {because(error)}") from error
     start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
     return start, values.to_numpy(zero_copy_only=False)
 
@@ -122,5 +122,5 @@ def _moments(columns: dict[str, pa.Array], stamp: str, unix: str, count: int, pa
         try:
             return columns[unix].cast(pa.float64()).to_numpy(zero_copy_only=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise TripError(f"{path}: column {unix} holds what is no Unix time: {error}") from error
+            raise TripError(f"{path}: column {unix} holds what is no Unix time: {because(error)}") from error
     return np.full(count, np.nan)

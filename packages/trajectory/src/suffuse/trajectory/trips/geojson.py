@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.errors import TripError, because
 from suffuse.trajectory.trips.parse import parse_times
 from suffuse.trajectory.trips.raw import RawTrips
 
@@ -45,7 +45,7 @@ def raw_from_geojson(path: Path) -> RawTrips:
     try:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise TripError(f"{path}: cannot be read as JSON: {error}") from error
+        raise TripError(f"{path}: cannot be read as JSON: {because(error)}") from error
     if isinstance(data, dict) and data.get("type") == "Feature":
         data = {"features": [data]}
     features = data.get("features") if isinstance(data, dict) else None

@@ -37,7 +37,7 @@ class MatchConfig:
     candidates: int = 12
     """Segments considered for each fix."""
     reach_m: float | None = None
-    """The longest way between two fixes; three times the longest step between two of them, 300 to 2500 m, unless given."""
+    """The longest way between two fixes; unless given, three times the longest step between two, 300 to 2500 m."""
     reverse_m: float = 20.0
     """How far a fix may fall back along a segment before it counts as driving round the block."""
 
@@ -109,7 +109,8 @@ def matched(points: Points, network: RoadNetwork, config: MatchConfig | None = N
 
 def _usual_reach(points: Points, xy: Float[ndarray, "m 2"]) -> float:
     """A search distance that covers every step between two fixes of a trace with detours, within reason."""
-    step = np.linalg.norm(np.diff(xy, axis=0), axis=1)
+    with np.errstate(invalid="ignore"):  # positions that are none
+        step = np.linalg.norm(np.diff(xy, axis=0), axis=1)
     step[points.start[1:-1] - 1] = 0
     return float(np.clip(3 * np.nanmax(step, initial=0.0), 300, 2500))
 
@@ -123,14 +124,12 @@ class _Matcher:
 
     def __init__(self, fastmm: Any, network: RoadNetwork, config: MatchConfig, reach_m: float, folder: str) -> None:
         roads = fastmm.Network()
-        coordinates, owner = shapely.get_coordinates(network.geometry, return_index=True)
-        bounds = np.searchsorted(owner, np.arange(len(network) + 1))
-        xy = network.to_metres(coordinates).tolist()
-        ends = zip(network.from_node.tolist(), network.to_node.tolist(), strict=True)
-        for segment, (source, target) in enumerate(ends):
-            if segment not in network.closed:
-                line = [tuple(point) for point in xy[bounds[segment] : bounds[segment + 1]]]
-                roads.add_edge(segment, source=source, target=target, geom=line)
+        lines = shapely.transform(network.geometry, network.to_metres)
+        usable = np.setdiff1d(np.arange(len(network)), list(network.closed))
+        for segment in usable.tolist():
+            source, target = int(network.from_node[segment]), int(network.to_node[segment])
+            roads.add_edge(segment, source=source, target=target, geom=list(lines[segment].coords))
+        self._open_lines = shapely.STRtree(lines[usable])
         roads.finalize()
         self._library = fastmm
         self._roads = roads  # the model points to it and does not keep it alive
@@ -152,13 +151,12 @@ class _Matcher:
         ).subtrajectories
         good = [part for part in found if part.error_code == self._library.MatchErrorCode.SUCCESS]
         if len(good) != 1 or good[0].start_index != 0 or good[0].end_index != len(xy) - 1:
-            missed = np.ones(len(xy), dtype=bool)
-            for part in good:
-                missed[part.start_index : part.end_index + 1] = False
-            if missed.any():
-                raise _NoMatchError(f"no road within {self.config.radius_m:g} m of fix {int(missed.argmax()) + 1}")
-            ends = [part.end_index + 1 for part in good]
-            raise _NoMatchError(f"no way of at most {self._reach_m:g} m from fix {min(ends)} to the next")
+            distance = self._open_lines.query_nearest(shapely.points(xy), all_matches=False, return_distance=True)[1]
+            if (distance > self.config.radius_m).any():
+                first = int((distance > self.config.radius_m).argmax()) + 1
+                raise _NoMatchError(f"no road within {self.config.radius_m:g} m of fix {first}")
+            last = min((part.end_index + 1 for part in good), default=1)
+            raise _NoMatchError(f"no way of at most {self._reach_m:g} m from fix {last} to the next")
         return list(good[0].segments)
 
 

@@ -48,9 +48,11 @@ def parse_times(tokens: pa.Array) -> Float[ndarray, " m"]:
     number = pc.match_substring_regex(tokens, r"^[0-9]{1,12}([.][0-9]*)?$").to_numpy(zero_copy_only=False).astype(bool)
     seconds = np.full(len(tokens), np.nan)
     seconds[number] = tokens.filter(pa.array(number)).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    if not number.all():
-        text = tokens.filter(pa.array(~number)).to_pandas()
-        seconds[~number] = to_unix(pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce"))
+    # pandas also understands "now" and "today", which would make a file mean something else every day.
+    dated = ~number & pc.match_substring_regex(tokens, r"^[0-9]{4}-?[0-9]").to_numpy(zero_copy_only=False).astype(bool)
+    if dated.any():
+        text = tokens.filter(pa.array(dated)).to_pandas()
+        seconds[dated] = to_unix(pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce"))
     seconds[seconds > LATEST] = np.nan
     return seconds
 

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.errors import TripError, because
 from suffuse.trajectory.trips.tabular import LATITUDES, LONGITUDES, Table
 
 
@@ -90,7 +90,7 @@ def points_from_gpx(path: Path) -> Points:
     try:
         document = gpxpy.parse(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError, ValueError, gpxpy.gpx.GPXException) as error:
-        raise TripError(f"{path}: cannot be read as GPX: {error}") from error
+        raise TripError(f"{path}: cannot be read as GPX: {because(error)}") from error
     if not document.tracks:
         raise TripError(f"{path}: holds no tracks")
     fixes = [[fix for part in track.segments for fix in part.points] for track in document.tracks]

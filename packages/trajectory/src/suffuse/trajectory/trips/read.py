@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.errors import TripError, because
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.check import OnError, checked_trips
 from suffuse.trajectory.trips.columnar import raw_from_parquet
@@ -101,7 +101,7 @@ def _kind(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise TripError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise TripError(f"{path}: cannot be read: {because(error)}") from error
     if not head.strip():
         raise TripError(f"{path}: is empty")
     for suffix, kind in suffixes.items():

@@ -29,7 +29,8 @@ class Trips:
 
     def __post_init__(self) -> None:
         assert len(self.start) == len(self.depart) + 1 == len(self.trip_id) + 1 == len(self.duration_s) + 1
-        assert self.start[0] == 0 and self.start[-1] == len(self.segment) == len(self.enter_s)
+        assert self.start[0] == 0
+        assert self.start[-1] == len(self.segment) == len(self.enter_s)
 
     def __len__(self) -> int:
         return len(self.depart)
@@ -99,8 +100,9 @@ class Trips:
 
 def concatenate(parts: list[Trips]) -> Trips:
     """All trips of several tables over one network, in order."""
-    starts = [part.start[:-1] + offset for part, offset in zip(parts, np.cumsum([0, *(len(p.segment) for p in parts)]), strict=False)]
-    total = sum(len(part.segment) for part in parts)
+    before = np.cumsum([0, *(len(part.segment) for part in parts)])
+    starts = [part.start[:-1] + offset for part, offset in zip(parts, before[:-1], strict=True)]
+    total = before[-1]
     return Trips(
         start=np.concatenate([*starts, [total]]).astype(np.int64),
         segment=np.concatenate([part.segment for part in parts]),

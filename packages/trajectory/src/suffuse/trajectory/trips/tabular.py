@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.errors import TripError, because
 from suffuse.trajectory.trips.parse import parse_ids, parse_times, split_cells
 from suffuse.trajectory.trips.raw import RawTrips
 
@@ -59,11 +59,15 @@ class Table:
                 convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string())),
             )
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-            raise TripError(f"{path}: cannot be read as CSV: {error}") from error
-        self._table = table
+            raise TripError(f"{path}: cannot be read as CSV: {because(error)}") from error
+        rows = table.num_rows
+        blank = np.ones(rows, dtype=bool)
+        for column in table.columns:
+            blank &= pc.equal(column, "").to_numpy()
+        self._table = table.filter(pa.array(~blank)) if blank.any() else table
         self._column_of = {name.strip().lower().lstrip("\ufeff"): position for position, name in enumerate(names)}
-        lines = np.arange(2, table.num_rows + len(skipped) + 2)
-        self.line: Int[ndarray, " m"] = lines[~np.isin(lines, skipped)]
+        lines = np.arange(2, rows + len(skipped) + 2)
+        self.line: Int[ndarray, " m"] = lines[~np.isin(lines, skipped)][~blank]
 
     def _header(self) -> list[str]:
         try:
@@ -71,7 +75,7 @@ class Table:
             with opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
                 names = next(csv.reader(file), [])
         except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            raise TripError(f"{self.path}: cannot be read as CSV: {error}") from error
+            raise TripError(f"{self.path}: cannot be read as CSV: {because(error)}") from error
         if not names:
             raise TripError(f"{self.path}: is empty")
         if len({name.strip().lower() for name in names}) < len(names):

@@ -36,15 +36,22 @@ def write_trips(trips: Trips, network: RoadNetwork, path: Path) -> None:
         TripError: for another suffix, or a path that cannot be written.
 
     """
-    name = path.name.lower()
-    writer = next((writer for suffix, writer in _WRITERS.items() if name.endswith(suffix)), None)
-    if writer is None:
-        raise TripError(f"{path}: unknown suffix {path.suffix!r}; trips are written as {', '.join(_WRITERS)}")
+    writer = _WRITERS[check_suffix(path)]
     try:
         with replacing(path) as temporary:
             writer(trips, network, temporary)
     except RoadNetworkError as error:
         raise TripError(str(error)) from error
+
+
+def check_suffix(path: Path) -> str:
+    """The suffix of a path that trips can be written to. Raises TripError for any other, before any work is done."""
+    suffix = next((known for known in _WRITERS if path.name.lower().endswith(known)), None)
+    if suffix is None:
+        raise TripError(f"{path}: unknown suffix {path.suffix!r}; trips are written as {', '.join(_WRITERS)}")
+    if not path.parent.is_dir():
+        raise TripError(f"{path}: cannot be written: there is no folder {path.parent}")
+    return suffix
 
 
 def _write_geojson(trips: Trips, network: RoadNetwork, path: Path) -> None:
