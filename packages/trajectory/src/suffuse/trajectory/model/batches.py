@@ -182,7 +182,7 @@ def make_batch(
     block_of = np.concatenate([np.full((count, 1), -1), blocks.numpy()], axis=1)
     candidates = collect_candidates(network, tokens, seen_masked, block_of, trips.destination)
     row = np.arange(count)
-    features = candidate_features(city, candidates, tokens, seen_masked, trips.destination, row, costs)
+    features = candidate_features(city, candidates, tokens, seen_masked, block_of, trips.destination, row, costs)
     group = np.repeat(np.arange(len(candidates)), np.diff(candidates.start))
     right = tokens[candidates.row, candidates.position][group] == candidates.segment
     target = np.flatnonzero(right)

@@ -22,8 +22,16 @@ from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.relations import candidate_features, token_features
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
 
+ROWS = 32
+"""Trips that the transformer sees together: always so many, the last ones filled up with copies. Equal shapes give equal
+rounding, so a trip is the same whoever else was asked for."""
+
+MOST_AT_ONCE = 64
+"""Widest window and chunk."""
+
 ROWS_AT_ONCE = 1024
-"""Candidates are scored in parts of this many rows, the last one padded: equal shapes give equal rounding."""
+"""Candidates are scored in parts of this many, the last one padded, for the same reason."""
+
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,6 +141,12 @@ def _write(
             query += 1
 
 
+def padded_parts(hidden: Float[Tensor, "r w d"]) -> list[Float[Tensor, "p w d"]]:
+    """Parts of `ROWS` rows each, the last one padded with zeros."""
+    missing = -len(hidden) % ROWS
+    return list(torch.cat([hidden, hidden.new_zeros(missing, *hidden.shape[1:])]).split(ROWS))
+
+
 class RoadCanvas:
     """b trips being filled in. See `suffuse.backbone.discrete.Canvas` for what a decoder asks of it.
 
@@ -144,6 +158,8 @@ class RoadCanvas:
         uniform: random numbers in [0, 1), one for each position of each trip, position 0 unused.
         temperature: 1 samples what was learned; below it sharpens; 0 takes the likeliest.
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
+        chunk: final positions are cached this many at a time, however many are final: equal shapes again.
+        lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays.
     """
 
     def __init__(
@@ -158,10 +174,12 @@ class RoadCanvas:
         *,
         temperature: float = 1.0,
         guidance: float = 0.0,
+        chunk: int = 8,
+        lead: int = 7,
     ) -> None:
         self.encoded, self.city, self.model = encoded, encoded.city, encoded.model
         self.destination, self.hops, self.limit, self.uniform = destination, hops, limit, uniform
-        self.temperature, self.guidance = temperature, guidance
+        self.temperature, self.guidance, self.chunk, self.lead = temperature, guidance, chunk, lead
         batch, length = uniform.shape
         self.end = len(self.city.network)
         self.tokens = np.full((batch, length), self.end, dtype=np.int64)
@@ -171,12 +189,12 @@ class RoadCanvas:
         self.row = np.arange(batch)
         self.distance = self.city.cost_to_go(destination)
         self.about = np.zeros((batch, length, 11), dtype=np.float32)
-        self._describe(np.repeat(self.row, 1), np.zeros(batch, dtype=np.int64))
-        self.origin, self.hour = torch.from_numpy(origin), torch.from_numpy(hour.astype(np.float32))
+        self._describe(self.row, np.zeros(batch, dtype=np.int64))
+        self.origin, self.target = torch.from_numpy(origin), torch.from_numpy(destination)
+        self.hour = torch.from_numpy(hour.astype(np.float32))
         self.log_time = np.zeros((batch, length), dtype=np.float32)
         self.spread = np.zeros((batch, length), dtype=np.float32)
-        self.settled = torch.zeros(batch, dtype=torch.long)
-        self.calls = 0
+        self.cached = torch.zeros(batch, dtype=torch.long)
         self.forget()
 
     @property
@@ -184,95 +202,135 @@ class RoadCanvas:
         """True where no segment is committed yet; position 0 of the answer is the one after the origin."""
         return torch.from_numpy(self.open[:, 1:])
 
+    @torch.no_grad()
     def forget(self) -> None:
         """Start from empty caches: what was settled is computed again by the next `settle`."""
         branches = 2 if self.guidance else 1
         batch, length = self.tokens.shape
-        self.caches = [self.model.new_cache(batch, length + PREFIX + 32) for _ in range(branches)]
-        self.settled = torch.zeros_like(self.settled)
-        about = torch.from_numpy(self.about[:, 0])
-        positions = torch.arange(PREFIX).expand(batch, -1)
+        self.caches = [self.model.new_cache(batch, length + PREFIX + self.lead + 2 * MOST_AT_ONCE) for _ in range(branches)]
+        self.cached = torch.zeros_like(self.cached)
+        everyone = np.arange(batch)
         for cache, dropped in zip(self.caches, (False, True), strict=False):
-            prefix = self.model.prefix(
-                self.encoded.roads, self.origin, about, torch.from_numpy(self.destination), self.hour,
-                torch.full((batch,), dropped),
-            )  # fmt: skip
-            hidden = self.model.transformer.extend(prefix, positions, cache)
+            for begin in range(0, batch, ROWS):
+                rows = torch.from_numpy(np.resize(everyone[begin : begin + ROWS], ROWS))
+                prefix = self.model.prefix(
+                    self.encoded.roads, self.origin[rows], torch.from_numpy(self.about[rows.numpy(), 0]),
+                    self.target[rows], self.hour[rows], torch.full((ROWS,), dropped),
+                )  # fmt: skip
+                part = self.model.new_cache(ROWS, PREFIX)
+                hidden = self.model.transformer.extend(prefix, torch.arange(PREFIX).expand(ROWS, -1), part)
+                count = min(ROWS, batch - begin)
+                self._keep(cache, part, rows[:count])
+                if not dropped:
+                    self._note_time(hidden[:count, -1:], rows.numpy()[:count], np.zeros(count, dtype=np.int64))
             cache.advance(torch.full((batch,), PREFIX))
-            if not dropped:
-                self._note_time(hidden[:, -1:], torch.zeros(batch, 1, dtype=torch.long))
 
     def _describe(self, trip: Int[ndarray, " k"], position: Int[ndarray, " k"]) -> None:
         """Compute the features of tokens that have just been committed."""
         segment = self.tokens[trip, position]
         self.about[trip, position] = token_features(self.city, segment, self.destination[trip], trip, self.distance)
 
-    def _note_time(self, hidden: Float[Tensor, "b w d"], position: Int[Tensor, "b w"]) -> None:
-        mean, spread = self.model.travel_time(hidden)
-        rows = np.repeat(self.row, position.shape[1])
-        self.log_time[rows, position.numpy().ravel()] = mean.numpy().ravel()
-        self.spread[rows, position.numpy().ravel()] = spread.numpy().ravel()
-
-    def _extend(
-        self, first: Int[Tensor, " b"], width: int, cache: KeyValueCache, *, dropped: bool, hide: bool
-    ) -> Float[Tensor, "b w d"]:
-        """Run the transformer on positions `first` to `first + width` (0 being the one after the origin)."""
-        place = (first[:, None] + torch.arange(width) + 1).numpy()
+    def _note_time(self, hidden: Float[Tensor, "r w d"], rows: Int[ndarray, " r"], first: Int[ndarray, " r"]) -> None:
+        """Read the travel times of some trips' tokens off their hidden states; `first` is the position of the leftmost."""
+        mean, spread = (
+            torch.cat(parts)[: len(rows)]
+            for parts in zip(*(self.model.travel_time(part) for part in padded_parts(hidden)), strict=True)
+        )
+        place = first[:, None] + np.arange(hidden.shape[1])
         inside = place < self.tokens.shape[1]
-        place = place.clip(max=self.tokens.shape[1] - 1)
-        rows = self.row[:, None]
-        hidden = self.model.embed(
-            self.encoded.roads, torch.from_numpy(self.tokens[rows, place]), torch.from_numpy(self.about[rows, place]),
-            torch.full((len(rows),), dropped),
-        )  # fmt: skip
-        if hide:
-            hidden = torch.where(torch.from_numpy(self.open[rows, place])[..., None], self.model.mask_token, hidden)
-        valid = None if inside.all() else torch.from_numpy(inside)
-        positions = first[:, None] + torch.arange(width) + PREFIX
-        return self.model.transformer.extend(hidden, positions, cache, valid=valid)
+        trip = np.broadcast_to(rows[:, None], place.shape)[inside]
+        self.log_time[trip, place[inside]] = mean.numpy()[inside]
+        self.spread[trip, place[inside]] = spread.numpy()[inside]
+
+    def _run(
+        self, trips: Int[ndarray, " r"], width: int, final: Int[ndarray, " b"], cache: KeyValueCache, *, dropped: bool, keep: bool
+    ) -> Float[Tensor, "r w d"]:
+        """Run the transformer on `width` positions behind the cached ones of some trips, `ROWS` at a time.
+
+        Of each trip the first `final` ones are final and do not look at the others. With `keep` all are final, and their
+        keys and values go to the cache.
+        """
+        out = []
+        filled = int(cache.length.max()) + width
+        for begin in range(0, len(trips), ROWS):
+            rows = np.resize(trips[begin : begin + ROWS], ROWS)
+            index = torch.from_numpy(rows)
+            part = KeyValueCache(
+                keys=[keys[index, :, :filled] for keys in cache.keys],
+                values=[values[index, :, :filled] for values in cache.values],
+                length=cache.length[index],
+            )
+            place = (self.cached[index, None] + torch.arange(width) + 1).numpy()
+            inside = (place < self.tokens.shape[1]) & (np.arange(width) < (final[rows] + width - self.lead)[:, None])
+            place = place.clip(max=self.tokens.shape[1] - 1)
+            hidden = self.model.embed(
+                self.encoded.roads, torch.from_numpy(self.tokens[rows[:, None], place]),
+                torch.from_numpy(self.about[rows[:, None], place]), torch.full((ROWS,), dropped),
+            )  # fmt: skip
+            hidden = torch.where(torch.from_numpy(self.open[rows[:, None], place])[..., None], self.model.mask_token, hidden)
+            ragged = self.lead > 0 and not keep
+            hidden = self.model.transformer.extend(
+                hidden, self.cached[index, None] + torch.arange(width) + PREFIX, part,
+                valid=torch.from_numpy(inside) if ragged else None, final=torch.from_numpy(final[rows]) if ragged else None,
+            )  # fmt: skip
+            count = min(ROWS, len(trips) - begin)
+            out.append(hidden[:count])
+            if keep:
+                self._keep(cache, part, index[:count])
+        return torch.cat(out)
+
+    @staticmethod
+    def _keep(cache: KeyValueCache, part: KeyValueCache, rows: Int[Tensor, " r"]) -> None:
+        """Copy what was computed for some trips back to the cache of all."""
+        for whole, piece in zip((*cache.keys, *cache.values), (*part.keys, *part.values), strict=True):
+            whole[rows, :, : piece.shape[2]] = piece[: len(rows)]
 
     @torch.no_grad()
     def settle(self, stop: Int[Tensor, " b"]) -> None:
-        """Positions before `stop` are final: keep their keys and values, and read off their travel times."""
-        stop = stop.clamp(max=self.tokens.shape[1] - 1).maximum(self.settled)
-        count = stop - self.settled
-        width = int(count.max())
-        if not width:
-            return
-        for cache, dropped in zip(self.caches, (False, True), strict=False):
-            hidden = self._extend(self.settled, width, cache, dropped=dropped, hide=True)
-            cache.advance(count)
-            if not dropped:
-                place = (self.settled[:, None] + torch.arange(width) + 1).clamp(max=self.tokens.shape[1] - 1)
-                self._note_time(hidden, place)
-        self.settled = stop
+        """Positions before `stop` are final: keep their keys and values, and read off their travel times.
+
+        A trip's positions are cached by whole chunks; what is left of a finished trip is cached with the end behind it.
+        """
+        over = torch.from_numpy((self.tokens == self.end).argmax(axis=1) - 1)
+        while True:
+            finished = ~self.masked.any(dim=1)
+            due = torch.where(finished, stop.minimum(over), stop) - self.cached
+            ready = (due >= self.chunk) | (finished & (due > 0))
+            if not ready.any():
+                return
+            trips = ready.numpy().nonzero()[0]
+            for cache, dropped in zip(self.caches, (False, True), strict=False):
+                hidden = self._run(trips, self.chunk, due.numpy(), cache, dropped=dropped, keep=True)
+                cache.advance(self.chunk * ready)
+                if not dropped:
+                    self._note_time(hidden, trips, self.cached.numpy()[trips] + 1)
+            self.cached = self.cached + self.chunk * ready
 
     @torch.no_grad()
     def propose(self, start: Int[Tensor, " b"], width: int) -> Float[Tensor, "b w"]:
         """Score the candidates of every masked position of the window; returns the largest probability of each."""
-        self.calls += 1
-        lead = int((start - self.settled).max())  # final but not cached: computed again with the window
-        total = lead + width
+        start = torch.where(self.masked.any(dim=1), start, self.cached)
+        total = self.lead + width
         place = (start[:, None] + torch.arange(width) + 1).numpy()
         in_window = np.zeros_like(self.open)
         inside = place < self.open.shape[1]
         rows = np.broadcast_to(self.row[:, None], place.shape)
         in_window[rows[inside], place[inside]] = True
-        asked = self.open & in_window
+        asked, block = self.open & in_window, in_window.astype(np.int64)
         candidates = collect_candidates(
-            self.city.network, self.tokens, asked, np.zeros_like(self.tokens), self.destination,
+            self.city.network, self.tokens, asked, block, self.destination,
             hops=self.hops, hops_row=self.row, limit=self.limit,
         )  # fmt: skip
         features = candidate_features(
-            self.city, candidates, self.tokens, self.open, self.destination, self.row, self.distance
+            self.city, candidates, self.tokens, self.open, block, self.destination, self.row, self.distance
         )
-        offset = torch.from_numpy(candidates.position) - 1 - self.settled[torch.from_numpy(candidates.row)]
-        flat = torch.from_numpy(candidates.row) * total + offset
+        trips = np.unique(candidates.row)
+        flat = np.searchsorted(trips, candidates.row) * total + candidates.position - 1 - self.cached.numpy()[candidates.row]
         logits = np.zeros(len(candidates.segment), dtype=np.float32)
         weights = (1 + self.guidance, -self.guidance) if self.guidance else (1.0,)
         for cache, dropped, weight in zip(self.caches, (False, True), weights, strict=False):
-            hidden = self._extend(self.settled, total, cache, dropped=dropped, hide=True)
-            logits += weight * self._score(hidden.flatten(0, 1), flat, candidates, features, dropped=dropped)
+            hidden = self._run(trips, total, (start - self.cached).numpy(), cache, dropped=dropped, keep=False)
+            logits += weight * self._score(hidden, flat, candidates, features, dropped=dropped)
         probability = np.empty_like(logits)
         sure = np.empty(len(candidates), dtype=np.float32)
         _softmax(logits, candidates.start, self.temperature, probability, sure)
@@ -282,11 +340,17 @@ class RoadCanvas:
         return torch.from_numpy(confidence)
 
     def _score(
-        self, hidden: Float[Tensor, "k d"], flat: Int[Tensor, " q"], candidates: Candidates, features: ndarray, *, dropped: bool
-    ) -> ndarray:
+        self,
+        hidden: Float[Tensor, "r w d"],
+        flat: Int[ndarray, " q"],
+        candidates: Candidates,
+        features: Float[ndarray, "m f"],
+        *,
+        dropped: bool,
+    ) -> Float[ndarray, " m"]:
         scorer = self.model.scorer
-        query = scorer.query(hidden)
-        group = np.repeat(flat.numpy(), np.diff(candidates.start))
+        query = torch.cat([scorer.query(part) for part in padded_parts(hidden)]).flatten(0, 1)
+        group = np.repeat(flat, np.diff(candidates.start))
         count = len(candidates.segment)
         padded = -(-count // ROWS_AT_ONCE) * ROWS_AT_ONCE
         segment = torch.from_numpy(np.resize(candidates.segment, padded).astype(np.int64))

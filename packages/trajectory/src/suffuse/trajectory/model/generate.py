@@ -1,4 +1,4 @@
-"""Trips for requests: plan them, draw them in tiles of equal shape, put them back in order.
+"""Trips for requests: plan them, draw them in tiles of like length, put them back in order.
 
 Dimensions: k requests, b trips of a tile, n positions.
 """
@@ -21,9 +21,8 @@ from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to
 from suffuse.trajectory.trips.table import Trips, concatenate
 
-TILE = 32
-"""Trips drawn together. Fixed, and filled up with copies, so that every trip is computed in the same shapes: what a trip
-looks like then does not depend on how many others were asked for."""
+TILE = 128
+"""Most trips drawn together, block by block: those that are done with a block early cost nothing while others go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +79,17 @@ def correlated(noise: Float[ndarray, "b n"], correlation: float) -> Float[ndarra
     return out
 
 
+def caching(decoding: Decoding, length: int) -> dict[str, int]:
+    """How many final positions a canvas of `length` caches at a time, and how many a decoder may leave uncached."""
+    if isinstance(decoding, ConfidenceDecoding):
+        return {"chunk": decoding.block, "lead": 0}
+    return {"chunk": decoding.masks, "lead": length if decoding.cache == "none" else decoding.masks - 1 + decoding.delay}
+
+
 def draw_tile(
     encoded: Encoded, requests: Requests, numbers: Int[ndarray, " b"], draw: int, config: GenerationConfig
 ) -> Trips:
-    """Draw one trip for each of `TILE` requests; `numbers` are their places in the whole job."""
+    """Draw one trip for each of some requests; `numbers` are their places in the whole job."""
     network = encoded.city.network
     distinct, back = np.unique(requests.destination, return_inverse=True)
     hops = hops_to(network, distinct)[back]
@@ -97,10 +103,10 @@ def draw_tile(
         raise RequestError(f"a request needs up to {length} segments, more than the {uniform.shape[1]} that a trip can have")
     canvas = RoadCanvas(
         encoded, requests.origin.astype(np.int64), requests.destination.astype(np.int64), requests.hour, hops, limit,
-        uniform[:, :length], temperature=config.temperature, guidance=config.guidance,
+        uniform[:, :length], temperature=config.temperature, guidance=config.guidance, **caching(config.decoding, length),
     )  # fmt: skip
     decode(canvas, config.decoding)
-    canvas.settle(torch.full((len(requests),), int((canvas.tokens != canvas.end).sum(axis=1).max()) - 1))
+    canvas.settle(torch.full((len(requests),), length))
     normal = correlated(np.stack([s[1] for s in streams])[:, :length], encoded.model.config["time_correlation"])
     over = (canvas.tokens == canvas.end).argmax(axis=1)
     segments = [canvas.tokens[trip, : over[trip]] for trip in range(len(requests))]
@@ -150,9 +156,7 @@ def generate_batches(
         tiles = []
         for row in range(0, len(part), TILE):
             rows = order[row : row + TILE]
-            padded = np.resize(rows, TILE)
-            drawn = draw_tile(encoded, part.take(padded), padded + begin + first, draw, config)
-            tiles.append(drawn.take(np.arange(len(rows))))
+            tiles.append(draw_tile(encoded, part.take(rows), rows + begin + first, draw, config))
         yield concatenate(tiles).take(np.argsort(order, kind="stable"))
 
 

@@ -119,7 +119,7 @@ def _turn_shares(
 @njit(cache=True)
 def _candidate_features(
     out: ndarray, trip: ndarray, position: ndarray, start: ndarray, segment: ndarray, left: ndarray, left_gap: ndarray,
-    right: ndarray, right_gap: ndarray, tokens: ndarray, masked: ndarray, destination: ndarray, row: ndarray,
+    right: ndarray, right_gap: ndarray, tokens: ndarray, hidden: ndarray, block: ndarray, destination: ndarray, row: ndarray,
     cost: ndarray, from_node: ndarray, to_node: ndarray, node_metres: ndarray, start_bearing: ndarray,
     end_bearing: ndarray, reverse: ndarray, distance: ndarray, ptr: ndarray, adjacent: ndarray, has_usage: bool,
     zone_coarse: ndarray, zone_fine: ndarray, flow: ndarray, turn_flow: ndarray, leaving: ndarray,
@@ -174,7 +174,7 @@ def _candidate_features(
                 f[25] = np.log1p(4 * np.hypot(dx, dy))
             # loops: has the trip been here, or come the other way, before
             for j in range(position[query]):
-                if not masked[t, j]:
+                if not hidden[t, j] or block[t, j] != block[t, position[query]]:
                     if tokens[t, j] == c:
                         f[26] = 1.0
                     elif tokens[t, j] == reverse[c]:
@@ -201,17 +201,21 @@ def candidate_features(
     candidates: Candidates,
     tokens: Int[ndarray, "b p"],
     masked: Bool[ndarray, "b p"],
+    block: Int[ndarray, "b p"],
     destination: Int[ndarray, " b"],
     row: Int[ndarray, " b"],
     distance: Float32[ndarray, "3 d n"],
 ) -> Float32[ndarray, "m 37"]:
-    """Features of each candidate; `row[i]` is the row of trip i's destination in `distance` (see `CityFeatures`)."""
+    """Features of each candidate; `row[i]` is the row of trip i's destination in `distance` (see `CityFeatures`).
+
+    What stands in an earlier block is known to a candidate even where it is `masked`: that mask is the noise of its own block.
+    """
     network, usage = city.network, city.usage
     start_bearing, end_bearing = network.bearings
     out = np.zeros((len(candidates.segment), CANDIDATE_FEATURES), dtype=np.float32)
     _candidate_features(
         out, candidates.row, candidates.position, candidates.start, candidates.segment, candidates.left,
-        candidates.left_gap, candidates.right, candidates.right_gap, tokens, masked, destination, row, city.cost,
+        candidates.left_gap, candidates.right, candidates.right_gap, tokens, masked, block, destination, row, city.cost,
         network.from_node, network.to_node, network.node_metres, start_bearing, end_bearing, network.reverse, distance,
         network.successors.indptr, network.successors.indices, city.has_usage, city.zones[0], city.zones[1],
         usage.flow, usage.turn_flow, usage.leaving, usage.flow_key[0], usage.flow_count[0], usage.flow_key[1],

@@ -24,6 +24,10 @@ from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
 
+USAGE_FILE = "usage.safetensors"
+CITY_FILE = "city.json"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides what is trained, apart from the city and its trips."""
@@ -94,9 +98,9 @@ def train_model(
 def save_model(model: TrajectoryModel, city: CityFeatures, directory: Path, *, trained: dict[str, Any]) -> None:
     """Write a model directory."""
     model.save_pretrained(directory)
-    city.usage.save(directory / "usage.safetensors")
+    city.usage.save(directory / USAGE_FILE)
     facts = {"name": city.network.name, "fingerprint": fingerprint(city.network), "segments": len(city.network)}
-    (directory / "city.json").write_text(json.dumps({**facts, "trained": trained}, indent=2) + "\n")
+    (directory / CITY_FILE).write_text(json.dumps({**facts, "trained": trained}, indent=2) + "\n")
 
 
 def recipe_summary(recipe: Recipe) -> dict[str, Any]:

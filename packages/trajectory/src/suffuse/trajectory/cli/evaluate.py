@@ -1,0 +1,96 @@
+"""`evaluate`: generated trips against real ones, beside the floor and the baselines."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from suffuse.trajectory.baselines import BASELINES, Baseline
+from suffuse.trajectory.cli.app import app
+from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error, console
+from suffuse.trajectory.corpus import is_simulated, training_trips
+from suffuse.trajectory.demand import DemandConfig, simulate_requests
+from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.metrics import evaluate as score
+from suffuse.trajectory.model.pretrained import load_model
+from suffuse.trajectory.roads.atomic import replacing
+from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.read import read_trips
+from suffuse.trajectory.trips.table import Trips
+
+FREE = ("dijkstra", "dijkstra-time")
+"""Baselines that need no trips to learn from."""
+
+
+def chosen_baselines(text: str) -> list[str]:
+    """Names in `--baselines`: all, none, or a list. Raises ValueError for an unknown one."""
+    if text in ("all", "none"):
+        return list(BASELINES) if text == "all" else []
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in BASELINES:
+            raise ValueError(f"--baselines: {name!r} is none of {', '.join(BASELINES)}, all, none")
+    return names
+
+
+def fitted(names: list[str], city: str, network: RoadNetwork, train: Path | None) -> dict[str, Baseline]:
+    """Baselines ready to answer; those that need trips are left out, with a note, where there are none to learn from."""
+    found: dict[str, Baseline] = {}
+    trips: Trips | None = None
+    for name in names:
+        if name not in FREE and trips is None:
+            try:
+                trips = training_trips(city, network, file=train)
+            except TripError as error:
+                console.print(f"Note: only {', '.join(FREE)} beside it; {error}", highlight=False, soft_wrap=True)
+                return {name: load_model(name, network) for name in names if name in FREE}  # type: ignore[misc]
+        with console.status(f"Fitting {name}"):
+            found[name] = BASELINES[name].fit(network, trips) if trips is not None else load_model(name, network)  # type: ignore[assignment]
+    return found
+
+
+@app.command()
+def evaluate(
+    generated: Annotated[Path, typer.Option("--generated", help="Trips to judge.")],
+    city: City = "la-serena",
+    real: Annotated[
+        Path | None, typer.Option("--real", help="Real trips. Default for the named cities: simulated ones, same requests.")
+    ] = None,
+    floor: Annotated[Path | None, typer.Option("--floor", help="A second, independent set of real trips.")] = None,
+    train: Annotated[Path | None, typer.Option("--train", help="Trips the baselines learn from. Default: the city's own.")] = None,
+    baselines: Annotated[str, typer.Option("--baselines", help="all, none, or names separated by commas.")] = "all",
+    pairing: Annotated[str, typer.Option("--pairing", help="segments, or HOSER's cells of 0.001 degrees.")] = "segments",
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
+    seed: Seed = 0,
+    on_error: OnError = "fail",
+) -> None:
+    """Print how near generated trips come to real ones."""
+    if pairing not in ("segments", "cells"):
+        raise ValueError(f"--pairing is {pairing!r}, but must be segments or cells")
+    names = chosen_baselines(baselines)
+    network = load_city(city)
+    trips = read_trips(generated, network, on_error=checked_on_error(on_error))
+    if real is None:
+        if not is_simulated(city):
+            raise ValueError(f"{city} has no simulated trips: give real ones as --real FILE")
+        ends = (trips.origin, trips.destination, trips.depart)
+        truth = simulate_requests(network, DemandConfig(), *ends, seed=1001)
+        second: Trips | None = simulate_requests(network, DemandConfig(), *ends, seed=1002)
+        console.print("Compared with simulated trips for the same requests (real road network, simulated trips).")
+    else:
+        truth = read_trips(real, network, on_error=checked_on_error(on_error))
+        second = None
+    if floor is not None:
+        second = read_trips(floor, network, on_error=checked_on_error(on_error))
+    with console.status("Scoring") as status:
+        result = score(
+            network, truth, trips, floor=second, baselines=fitted(names, city, network, train), seed=seed,
+            pairing=pairing, on_row=lambda row: status.update(f"Scoring {row}"),  # type: ignore[arg-type]
+        )  # fmt: skip
+    if json_out is not None:
+        with replacing(json_out) as temporary:
+            temporary.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    Console().print(result.table())

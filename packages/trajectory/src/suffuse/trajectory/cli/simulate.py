@@ -1,0 +1,52 @@
+"""`simulate`: trips of the demand simulator, to learn from and to compare with."""
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import numpy as np
+import typer
+
+from suffuse.trajectory.cli.app import app
+from suffuse.trajectory.cli.generate import closed_segments
+from suffuse.trajectory.cli.options import City, Out, Seed, console, progress
+from suffuse.trajectory.demand import DemandConfig, simulate_requests
+from suffuse.trajectory.demand.corpus import PART_SEEDS, simulated_trips
+from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.trips.read import read_trips
+from suffuse.trajectory.trips.write import check_suffix, write_trips
+
+
+@app.command()
+def simulate(
+    out: Out,
+    city: City = "la-serena",
+    n: Annotated[int, typer.Option("-n", min=1, help="How many trips.")] = 1000,
+    part: Annotated[str, typer.Option("--part", help="train, val or test: parts share no pair of 500 m cells.")] = "test",
+    again: Annotated[
+        Path | None, typer.Option("--again", help="Trips whose requests are driven once more, by other drivers.")
+    ] = None,
+    close: Annotated[str, typer.Option("--close", help="Segment ids that are closed, with --again.")] = "",
+    seed: Seed = 1,
+) -> None:
+    """Write simulated trips: a real road network, simulated people. Files as for generate."""
+    check_suffix(out)
+    if part not in PART_SEEDS:
+        raise ValueError(f"--part is {part!r}, but must be one of {', '.join(PART_SEEDS)}")
+    if close and again is None:
+        raise ValueError("--close needs --again: closing roads changes how requests are met")
+    network = load_city(city)
+    if again is None:
+        with progress("Simulating trips", n) as bar:
+            trips = simulated_trips(
+                network, cast(Literal["train", "val", "test"], part), n,
+                on_progress=lambda done: bar.update(bar.task_ids[0], completed=done),
+            )  # fmt: skip
+    else:
+        asked = read_trips(again, network)
+        closed = closed_segments(close, network)
+        trips = simulate_requests(
+            network.without(np.array(closed)) if closed else network, DemandConfig(), asked.origin, asked.destination,
+            asked.depart, seed=seed,
+        )  # fmt: skip
+    write_trips(trips, network, out)
+    console.print(f"{len(trips):,} simulated trips written to {out}", highlight=False, soft_wrap=True)

@@ -1,0 +1,59 @@
+"""The trips a city comes with: a folder's own files, or simulated ones for the named cities."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from suffuse.trajectory.demand.corpus import simulated_trips
+from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.roads.cities import CITIES
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.read import find_trips, read_trips
+from suffuse.trajectory.trips.table import Trips
+
+SIMULATED = 20_000
+"""Simulated trips that the baselines of a named city are fitted to, unless told otherwise."""
+
+
+def is_simulated(city: str) -> bool:
+    """Whether a city's trips are simulated: the named cities have a real road network, but no recorded trips."""
+    return city in CITIES and not Path(city).exists()
+
+
+def training_trips(city: str, network: RoadNetwork, *, file: Path | None = None, count: int | None = None) -> Trips:
+    """Trips to learn from: `file`; else the training part of a city folder; else simulated ones of a named city.
+
+    `count` is how many to simulate, or the most to take. Raises TripError where there are none.
+    """
+    if file is None and is_simulated(city):
+        return simulated_trips(network, "train", count or SIMULATED)
+    if file is None and not Path(city).is_dir():
+        raise TripError(f"{city}: a road file has no trips with it: give them as --trips FILE")
+    source = Path(city) if file is None else file
+    trips = read_trips(source, network, part="train" if has_parts(source) else None)
+    return trips if count is None else trips.take(range_of(trips, count))
+
+
+def held_out_trips(city: str, network: RoadNetwork, *, count: int) -> Trips | None:
+    """Trips that `training_trips` has no part in, at most `count`; None where a city has no such part."""
+    if is_simulated(city):
+        return simulated_trips(network, "val", count)
+    if not Path(city).is_dir() or not has_parts(Path(city)):
+        return None
+    trips = read_trips(Path(city), network, part="val")
+    return trips.take(range_of(trips, count)) if len(trips) else None
+
+
+def range_of(trips: Trips, count: int) -> np.ndarray:
+    """Rows of at most `count` trips, evenly over the table."""
+    return np.unique(np.linspace(0, len(trips) - 1, min(count, len(trips))).astype(np.int64))
+
+
+def has_parts(source: Path) -> bool:
+    """Whether a file or folder of trips says which are for training."""
+    if source.is_dir():
+        if any((source / name).is_file() for name in ("train.csv", "train.csv.gz", "train.parquet")):
+            return True
+        source = find_trips(source)
+    return source.suffix == ".parquet" and "split" in pq.read_schema(source).names

@@ -1,0 +1,69 @@
+"""Plain facts about a city, a model or a set of trips."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, model_directory
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+
+def describe_city(network: RoadNetwork) -> dict[str, Any]:
+    """Counts, extent and origin of a road network."""
+    west, south = network.node_lonlat.min(axis=0).tolist()
+    east, north = network.node_lonlat.max(axis=0).tolist()
+    names, counts = np.unique(network.highway.astype(str), return_counts=True)
+    return {
+        "name": network.name,
+        "segments": len(network),
+        "nodes": len(network.node_ids),
+        "transitions": int(network.successors.nnz),
+        "kilometres": round(float(network.length_m.sum()) / 1000, 1),
+        "one_way_share": round(float(network.oneway.mean()), 3),
+        "highway": dict(sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda item: -item[1])),
+        "bbox": [round(value, 6) for value in (west, south, east, north)],
+        "crs": network.crs,
+        "attribution": network.attribution,
+    }
+
+
+def describe_trips(trips: Trips, network: RoadNetwork) -> dict[str, Any]:
+    """Counts and ranges of a set of trips."""
+    kilometres = np.add.reduceat(network.length_m[trips.segment], trips.start[:-1]) / 1000
+    return {
+        "trips": len(trips),
+        "segments_a_trip": round(float(trips.lengths.mean()), 1),
+        "kilometres_a_trip": round(float(kilometres.mean()), 2),
+        "minutes_a_trip": round(float(trips.duration_s.mean()) / 60, 1),
+        "first_departure": f"{trips.depart.min()}Z",
+        "last_departure": f"{trips.depart.max()}Z",
+        "segments_used": int(len(np.unique(trips.segment))),
+        "different_requests": int(len(np.unique(trips.origin * len(network) + trips.destination))),
+    }
+
+
+def describe_model(name_or_path: str | Path) -> dict[str, Any]:
+    """What a model directory holds, without loading it."""
+    directory = model_directory(name_or_path)
+    facts: dict[str, Any] = {"directory": str(directory)}
+    for name in ("city.json", "config.json", "baseline.json"):
+        path = directory / name
+        if path.is_file():
+            try:
+                facts |= {name.removesuffix(".json"): json.loads(path.read_text(encoding="utf-8"))}
+            except ValueError as error:
+                raise ModelError(f"{path} is not JSON: {error}") from None
+    weights = directory / WEIGHTS_FILE
+    if weights.is_file():
+        try:
+            with safe_open(weights, framework="np") as file:
+                facts["parameters"] = sum(int(np.prod(file.get_slice(key).get_shape())) for key in file.keys())  # noqa: SIM118
+        except Exception as error:
+            raise ModelError(f"{weights} is not a whole safetensors file: {error}") from None
+        facts["mebibytes"] = round(sum(f.stat().st_size for f in directory.iterdir() if f.is_file()) / 2**20, 2)
+    return facts

@@ -1,0 +1,107 @@
+"""Models by name or directory: the shipped ones, a user's own, and the baselines, which answer the same call."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
+from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.generate import GenerationConfig, generate_trips
+from suffuse.trajectory.model.trajectory_model import TrajectoryModel
+from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, fingerprint
+from suffuse.trajectory.model.usage import Usage
+from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+SHIPPED = Path(__file__).parent.parent / "models"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TripGenerator:
+    """A trained model at home or abroad: answers requests on a road network, like every baseline does."""
+
+    model: TrajectoryModel
+    city: CityFeatures
+    directory: Path
+    facts: dict[str, Any]
+    """What `city.json` says: the city it was trained on, and how."""
+
+    @property
+    def at_home(self) -> bool:
+        """Whether this is the network whose trips it was trained on."""
+        return self.city.has_usage
+
+    def on(self, network: RoadNetwork) -> "TripGenerator":
+        """The same model on the same network with other segments closed, or on another one, where it knows no trips."""
+        observed = self.city.observed if fingerprint(network) == fingerprint(self.city.network) else None
+        return replace(self, city=CityFeatures(network, observed))
+
+    def sample(
+        self,
+        requests: Requests,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        config: GenerationConfig | None = None,
+        draw: int = 0,
+    ) -> Trips:
+        """One trip a request, in order; trip i depends on the seed, `first + i`, the draw and its own request only."""
+        chosen = replace(config or GenerationConfig(), seed=seed)
+        return generate_trips(self.model, self.city, requests, chosen, first=first, draw=draw)
+
+
+def model_directory(name_or_path: str | Path) -> Path:
+    """Where a model lies: a shipped one by name, any other by path. Raises ModelError if there is none."""
+    shipped = SHIPPED / str(name_or_path)
+    if shipped.parent == SHIPPED and (shipped / "config.json").is_file():
+        return shipped
+    directory = Path(name_or_path)
+    if directory.is_dir():
+        return directory
+    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    raise ModelError(
+        f"there is no model {str(name_or_path)!r}: --model takes a directory, a shipped model ({', '.join(names) or 'none'}) "
+        f"or a baseline that needs no fitting (dijkstra, dijkstra-time)"
+    )
+
+
+def load_model(name_or_path: str | Path, network: RoadNetwork) -> TripGenerator | Baseline:
+    """A model ready to answer requests on `network`.
+
+    Args:
+        name_or_path: the name of a shipped model, a model directory (of a trained model or a fitted baseline), or
+            `dijkstra` or `dijkstra-time`, which need no fitting.
+        network: where the trips will be.
+
+    Raises:
+        ModelError: one sentence that names the file and what is wrong with it.
+
+    """
+    if str(name_or_path) in ("dijkstra", "dijkstra-time"):
+        return BASELINES[str(name_or_path)].without_trips(network)
+    directory = model_directory(name_or_path)
+    if (directory / "baseline.json").is_file():
+        return load_baseline(directory, network)
+    for name in ("config.json", WEIGHTS_FILE, CITY_FILE, USAGE_FILE):
+        if not (directory / name).is_file():
+            raise ModelError(f"{directory} is not a model directory: it has no {name}")
+    try:
+        facts = json.loads((directory / CITY_FILE).read_text(encoding="utf-8"))
+        home = facts["fingerprint"] == fingerprint(network)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{directory / CITY_FILE} cannot be read: {error}") from None
+    try:
+        loaded, report = TrajectoryModel.from_pretrained(directory, use_safetensors=True, output_loading_info=True, local_files_only=True)
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{directory / WEIGHTS_FILE} does not hold the weights of config.json: {error}".splitlines()[0]) from None
+    wrong = [*report["missing_keys"], *report["unexpected_keys"]]
+    if wrong:
+        raise ModelError(f"{directory / WEIGHTS_FILE} does not fit config.json: {wrong[0]} and {len(wrong) - 1} more differ")
+    observed = Usage.load(directory / USAGE_FILE) if home else None
+    return TripGenerator(model=loaded.eval(), city=CityFeatures(network, observed), directory=directory, facts=facts)

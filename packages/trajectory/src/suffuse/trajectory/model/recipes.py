@@ -1,0 +1,59 @@
+"""Recipes: what `train --recipe NAME` does. A recipe is a function that returns a `Recipe`."""
+
+from collections.abc import Callable
+
+from suffuse.backbone.train import TrainConfig
+from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.model.batches import BatchConfig
+from suffuse.trajectory.model.training import Recipe
+
+
+def city(*, steps: int = 1000, seed: int = 0, batch: int = 128) -> Recipe:
+    """The recipe for a city with trips of its own, and of the shipped model: about an hour on one core."""
+    return Recipe(
+        model={"width": 128, "depth": 4},
+        batch=BatchConfig(trips=batch),
+        train=TrainConfig(
+            steps=steps,
+            learning_rate=2e-3,
+            warmup_steps=min(100, steps // 10),
+            ema_decay=0.99,
+            mixed_precision="bf16",
+            log_every=25,
+            evaluate_every=max(steps // 5, 1),
+            checkpoint_every_steps=100,
+            seed=seed,
+        ),
+    )
+
+
+def tiny(*, steps: int = 60, seed: int = 0, batch: int = 32) -> Recipe:
+    """A small network and few steps: to see that one's own files work before training for real."""
+    return Recipe(
+        model={"width": 32, "depth": 2, "heads": 2, "road_width": 16, "road_heads": 2, "scorer_width": 16},
+        batch=BatchConfig(trips=batch, folds=2),
+        train=TrainConfig(
+            steps=steps,
+            learning_rate=3e-3,
+            warmup_steps=min(10, steps),
+            ema_decay=0.9,
+            log_every=20,
+            checkpoint_every_steps=50,
+            seed=seed,
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[..., Recipe]] = {"la-serena": city, "city": city, "tiny": tiny}
+"""By name. `la-serena` is `city` on the shipped city, with as many simulated trips as the shipped model saw."""
+
+SIMULATED_TRIPS = {"la-serena": 100_000}
+"""Simulated trips of a recipe, where the city has none of its own."""
+
+
+def recipe_by_name(name: str, *, steps: int | None, seed: int, batch: int | None) -> Recipe:
+    """A recipe with some of its settings replaced. Raises ModelError for an unknown name."""
+    if name not in RECIPES:
+        raise ModelError(f"--recipe is {name!r}, but must be one of {', '.join(RECIPES)}")
+    settings = {"steps": steps, "batch": batch}
+    return RECIPES[name](seed=seed, **{key: value for key, value in settings.items() if value is not None})

@@ -1,0 +1,136 @@
+"""Origin-destination files: CSV with columns `origin,destination[,depart]`, of segment ids or of lon/lat pairs."""
+
+import csv
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import shapely
+
+from suffuse.trajectory.errors import RequestError
+from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.network import RoadNetwork
+
+NEAR_M = 500.0
+"""A coordinate further than this from every segment is taken to be a mistake."""
+
+FIRST_DAY = "2024-03-04"
+"""Date of departures that give only a time of day: a Monday."""
+
+PAIR = re.compile(r"^\s*\(?\s*([-+.\w]+)\s*[,; ]\s*([-+.\w]+)\s*\)?\s*$")
+
+
+def parse_depart(text: str, where: str) -> np.datetime64:
+    """A departure: `08:00`, `08:00:30` (on a Monday), or ISO 8601; UTC unless it names an offset."""
+    try:
+        value = text.strip()
+        moment = datetime.fromisoformat(f"{FIRST_DAY}T{value}" if re.match(r"^\d{1,2}:\d{2}(:\d{2})?$", value) else value)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+        return np.datetime64(moment, "s")
+    except ValueError:
+        raise RequestError(
+            f"{where}: departure {text!r} is neither a time of day such as 08:00 nor an ISO 8601 date and time"
+        ) from None
+
+
+class PlaceFinder:
+    """Segments by what people write: an id, or a longitude and latitude near one."""
+
+    def __init__(self, network: RoadNetwork) -> None:
+        self.network = network
+        open_ = np.ones(len(network), dtype=bool)
+        open_[list(network.closed)] = False
+        self.open = np.flatnonzero(open_)
+        coordinates, owner = shapely.get_coordinates(network.geometry[self.open], return_index=True)
+        self.tree = shapely.STRtree(shapely.linestrings(network.to_metres(coordinates), indices=owner))
+
+    def __call__(self, text: str, where: str) -> int:
+        """Segment index. Raises RequestError, its sentence starting with `where`."""
+        network = self.network
+        if re.fullmatch(r"\s*-?\d+\s*", text):
+            index = network.index_of.get(int(text))
+            if index is None:
+                raise RequestError(f"{where}: segment {text.strip()} is not in road network {network.name!r}")
+            return index
+        match = PAIR.match(text)
+        try:
+            lon, lat = (float(part) for part in match.groups()) if match else (np.nan, np.nan)
+        except ValueError:
+            lon, lat = np.nan, np.nan
+        if not (abs(lon) <= 180 and abs(lat) <= 90):
+            raise RequestError(
+                f"{where}: {text!r} is neither a segment id nor a pair of longitude (-180 to 180) and latitude (-90 to 90)"
+            )
+        point = shapely.Point(network.to_metres(np.array([[lon, lat]]))[0])
+        found, distance = self.tree.query_nearest(point, return_distance=True, all_matches=False)
+        if len(found) == 0 or distance[0] > NEAR_M:
+            away = f"{distance[0] / 1000:.1f} km away" if len(found) else "nowhere"
+            raise RequestError(f"{where}: no segment lies within {NEAR_M:.0f} m of {lon}, {lat}: the nearest is {away}")
+        return int(self.open[found[0]])
+
+
+def read_requests(
+    path: Path,
+    network: RoadNetwork,
+    *,
+    depart: np.datetime64 | None = None,
+    on_error: Literal["fail", "skip"] = "fail",
+) -> tuple[Requests, list[str]]:
+    """Requests of an OD file, and a sentence for each line that was skipped.
+
+    `origin` and `destination` hold a segment id or a quoted "lon,lat" pair (also "lon lat"); instead of them there may be
+    the four columns `origin_lon, origin_lat, destination_lon, destination_lat`. `depart` is optional; `trip_id` too.
+    `depart` as an argument holds where the file has none; without either it is 08:00.
+
+    Raises RequestError with file and line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            columns = [name.strip().lower() for name in table.fieldnames or []]
+            table.fieldnames = columns
+            lines = [(table.line_num, row) for row in table]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise RequestError(f"{path}: cannot be read as a CSV file: {reason}") from None
+    quads = ("origin_lon", "origin_lat", "destination_lon", "destination_lat")
+    by_pairs = set(quads) <= set(columns)
+    if not by_pairs and not {"origin", "destination"} <= set(columns):
+        raise RequestError(f"{path}: needs the columns origin,destination (or {','.join(quads)}); it has {','.join(columns) or 'none'}")
+    if not lines:
+        raise RequestError(f"{path}: holds no requests, only a header")
+    find = PlaceFinder(network)
+    usual = np.datetime64(f"{FIRST_DAY}T08:00:00", "s") if depart is None else depart
+    ends, departs, names, skipped = [], [], [], []
+    for number, row in lines:
+        where = f"{path}, line {number}"
+        try:
+            if by_pairs:
+                texts = [f"{row[f'{end}_lon']},{row[f'{end}_lat']}" for end in ("origin", "destination")]
+            else:
+                texts = [row["origin"] or "", row["destination"] or ""]
+            pair = [find(text, f"{where}, {end}") for text, end in zip(texts, ("origin", "destination"), strict=True)]
+            when = parse_depart(row["depart"], where) if row.get("depart") else usual
+        except RequestError as error:
+            if on_error == "fail":
+                raise
+            skipped.append(str(error))
+            continue
+        ends.append(pair)
+        departs.append(when)
+        names.append((row.get("trip_id") or "").strip() or str(len(names)))
+    if not ends:
+        raise RequestError(f"{path}: none of its {len(lines)} requests can be used; the first: {skipped[0]}")
+    table_of_ends = np.array(ends, dtype=np.int64)
+    return (
+        Requests(
+            origin=table_of_ends[:, 0],
+            destination=table_of_ends[:, 1],
+            depart=np.array(departs, dtype="datetime64[s]"),
+            request_id=np.array(names, dtype=object),
+        ),
+        skipped,
+    )

@@ -1,0 +1,88 @@
+"""Generation by several processes: each loads city and model once, and answers parts of the requests.
+
+Threads inside one process share a small transformer badly; processes do not share at all. Parts carry the number of their
+first request, so the trips are the same as those of one process.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+
+from suffuse.trajectory.baselines import Baseline
+from suffuse.trajectory.best_guess import medoids
+from suffuse.trajectory.model.generate import GenerationConfig
+from suffuse.trajectory.model.pretrained import TripGenerator, load_model
+from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What every process needs to know: names and paths, nothing loaded."""
+
+    city: str
+    model: str
+    closed: tuple[int, ...] = ()
+    """Segment indices."""
+    config: GenerationConfig = GenerationConfig()
+    best_of: int = 1
+    threads: int | None = None
+
+
+class Worker:
+    """A loaded job: answers requests."""
+
+    def __init__(self, job: Job, network: RoadNetwork | None = None) -> None:
+        if job.threads is not None:
+            torch.set_num_threads(job.threads)
+        self.job = job
+        home = load_city(job.city) if network is None else network
+        self.model: TripGenerator | Baseline = load_model(job.model, home)
+        self.network = home
+        if job.closed:
+            self.network = home.without(np.array(job.closed))
+            self.model = self.model.on(self.network)
+
+    def __call__(self, requests: Requests, first: int) -> Trips:
+        """One trip a request: a draw, or the best guess of several."""
+        draws = [self._draw(requests, first, draw) for draw in range(self.job.best_of)]
+        return draws[0] if len(draws) == 1 else medoids(self.network, draws)
+
+    def _draw(self, requests: Requests, first: int, draw: int) -> Trips:
+        if isinstance(self.model, Baseline):
+            return self.model.sample(requests, seed=self.job.config.seed + (draw << 32), first=first)
+        return self.model.sample(requests, seed=self.job.config.seed, first=first, config=self.job.config, draw=draw)
+
+
+_worker: Worker | None = None
+
+
+def _start(job: Job) -> None:
+    global _worker
+    _worker = Worker(job)
+
+
+def _answer(requests: Requests, first: int) -> Trips:
+    assert _worker is not None
+    return _worker(requests, first)
+
+
+def answer(job: Job, requests: Requests, *, workers: int = 1, local: Worker | None = None) -> Iterator[Trips]:
+    """One trip a request, in order, a part at a time. `local` is a worker to use if one process is enough."""
+    size = job.config.batch_size
+    parts = [(first, requests.take(np.arange(first, min(first + size, len(requests))))) for first in range(0, len(requests), size)]
+    if workers == 1:
+        worker = local or Worker(job)
+        for first, part in parts:
+            yield worker(part, first)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job,)) as pool:
+        pending = [pool.submit(_answer, part, first) for first, part in parts]
+        for future in pending:
+            yield future.result()
