@@ -81,7 +81,9 @@ def generate(
     decoding: Annotated[str, typer.Option("--decoding", help="confidence (block by block) or dcd (sliding window).")] = "confidence",
     blocks: Annotated[int, typer.Option("--blocks", min=1, max=64, help="Segments a block, or masks a window.")] = 8,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Most denoising steps a block.")] = 8,
-    threshold: Annotated[float, typer.Option("--threshold", help="Confidence from which a segment is committed.")] = 0.9,
+    threshold: Annotated[float, typer.Option("--threshold", help="Confidence from which a segment is committed.")] = 0.97,
+    order: Annotated[str | None, typer.Option("--order", help="left or confidence: which positions come first. Default: left for confidence decoding, confidence for dcd.")] = None,
+    least: Annotated[float, typer.Option("--least", help="Segments less probable than this share of the likeliest are not drawn.")] = 0.03,
     guidance: Annotated[float, typer.Option("--guidance", help="Classifier-free guidance w; 0 for none.")] = 0.0,
     temperature: Annotated[float, typer.Option("--temperature", help="1 samples, 0 takes the likeliest.")] = 1.0,
     best_of: Annotated[int, typer.Option("--best-of", min=1, help="Draws a request, of which the medoid is kept.")] = 1,
@@ -116,7 +118,7 @@ def generate(
 
     config = GenerationConfig(
         decoding=choose_decoding(decoding, blocks, steps, threshold), guidance=guidance, temperature=temperature,
-        seed=seed, batch_size=batch_size,
+        least=least, order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
     )  # fmt: skip
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = workers or (cores if len(requests) * best_of >= MANY else 1)

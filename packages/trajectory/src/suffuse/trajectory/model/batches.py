@@ -17,9 +17,9 @@ from torch import Tensor
 
 from suffuse.backbone.discrete import NoiseConfig, apply_mask, block_index, sample_mask_ratio
 from suffuse.trajectory.model.candidates import collect_candidates
-from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.city import CityFeatures, CostsToGo
 from suffuse.trajectory.model.relations import candidate_features, token_features
-from suffuse.trajectory.model.usage import count_usage
+from suffuse.trajectory.model.usage import ZONES, count_usage
 from suffuse.trajectory.roads.costs import cost_to_nodes
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
@@ -36,7 +36,7 @@ class BatchConfig:
 
     trips: int = 128
     block_sizes: tuple[int, ...] = (1, 4, 8, 16)
-    block_weights: tuple[float, ...] = (0.25, 0.2, 0.45, 0.1)
+    block_weights: tuple[float, ...] = (0.25, 0.2, 0.5, 0.05)
     drop_condition: float = 0.05
     folds: int = 4
     no_usage: float = 0.1
@@ -80,18 +80,40 @@ class TripBatch:
 
 
 class DestinationCosts:
-    """Costs to go for all destinations of a set of trips, computed once: rows of [3, nodes]."""
+    """Costs to go for all destinations of a set of trips, computed once.
 
-    def __init__(self, city: CityFeatures, nodes: Int[ndarray, " d"], shared: "DestinationCosts | None" = None) -> None:
-        self.node_row = np.full(len(city.network.node_ids), -1)
-        self.node_row[nodes] = np.arange(len(nodes))
-        fresh = [cost_to_nodes(city.network, cost, nodes) for cost in (city.cost if shared is None else city.cost[2:])]
-        self.tables: list[Float32[ndarray, "d n"]] = fresh if shared is None else [*shared.tables[:2], *fresh]
+    Time and length are the same whatever was observed, so they are taken from `shared` where it is given.
+    """
 
-    def rows(self, network: RoadNetwork, destinations: Int[ndarray, " b"]) -> Float32[ndarray, "3 b n"]:
-        """Costs from every node to the start of each destination segment."""
-        row = self.node_row[network.from_node[destinations]]
-        return np.stack([table[row] for table in self.tables])
+    def __init__(self, city: CityFeatures, destinations: Int[ndarray, " d"], shared: "DestinationCosts | None" = None) -> None:
+        self.city = city
+        self.nodes = np.unique(city.network.from_node[destinations])
+        metrics = city.cost if shared is None else city.cost[2:]
+        fresh = [cost_to_nodes(city.network, cost, self.nodes) for cost in metrics]
+        self.by_node: list[Float32[ndarray, "d n"]] = fresh if shared is None else [*shared.by_node[:2], *fresh]
+        self.ends, first = np.unique(self._end(destinations), return_index=True)
+        distinct = destinations[first]
+        zones, zone_row = np.unique(city.zones[1][distinct], return_inverse=True)
+        self.learned: Float32[ndarray, "e n"] = np.empty((len(distinct), len(city.network.node_ids)), dtype=np.float32)
+        for row, zone in enumerate(zones):
+            mine = np.flatnonzero(zone_row == row)
+            nodes = city.network.from_node[distinct[mine]]
+            self.learned[mine] = cost_to_nodes(city.network, city.learned_cost(int(zone)), nodes)
+
+    def _end(self, destinations: Int[ndarray, " d"]) -> Int[ndarray, " d"]:
+        """One number for each pair of first node and zone: destinations that share it share all costs."""
+        return self.city.network.from_node[destinations].astype(np.int64) * ZONES + self.city.zones[1][destinations]
+
+    def rows(self, destinations: Int[ndarray, " b"]) -> CostsToGo:
+        """Costs from every node to each of some of the destinations."""
+        node_row = np.searchsorted(self.nodes, self.city.network.from_node[destinations])
+        end_row = np.searchsorted(self.ends, self._end(destinations))
+        zones, zone_row = np.unique(self.city.zones[1][destinations], return_inverse=True)
+        return CostsToGo(
+            distance=np.stack([*(table[node_row] for table in self.by_node), self.learned[end_row]]),
+            learned=np.stack([self.city.learned_cost(int(zone)) for zone in zones]),
+            zone_row=zone_row,
+        )
 
 
 class TripBatches:
@@ -106,14 +128,14 @@ class TripBatches:
         self.trips = trips.take(keep)
         self.network, self.config, self.noise, self.steps, self.seed = network, config, noise, steps, seed
         self.fold = np.random.default_rng((seed, 0)).permutation(len(self.trips)) % config.folds
-        nodes = np.unique(network.from_node[self.trips.destination])
+        ends = np.unique(self.trips.destination)
         plain = CityFeatures(network)
         self.cities = [plain]
-        self.costs = [DestinationCosts(plain, nodes)]
+        self.costs = [DestinationCosts(plain, ends)]
         for fold in range(config.folds):
             others = self.trips.take(np.flatnonzero(self.fold != fold))
             self.cities.append(CityFeatures(network, count_usage(network, others)))
-            self.costs.append(DestinationCosts(self.cities[-1], nodes, self.costs[0]))
+            self.costs.append(DestinationCosts(self.cities[-1], ends, self.costs[0]))
         self.order = lru_cache(maxsize=2 * config.folds)(self._order)
 
     def _order(self, fold: int, epoch: int) -> Int[ndarray, "batches b"]:
@@ -138,7 +160,7 @@ class TripBatches:
     def make(self, rows: Int[ndarray, " b"], use: int, *, progress: float, rng: np.random.Generator) -> TripBatch:
         """A batch of the given trips; `use` 0 hides observed usage, f + 1 shows that of all folds but f."""
         size = int(rng.choice(self.config.block_sizes, p=np.array(self.config.block_weights) / sum(self.config.block_weights)))
-        costs = self.costs[use].rows(self.network, self.trips.destination[rows])
+        costs = self.costs[use].rows(self.trips.destination[rows])
         return make_batch(
             self.cities[use], self.trips.take(rows), costs, noise=self.noise, block_size=size, progress=progress,
             drop_condition=self.config.drop_condition, rng=rng,
@@ -148,7 +170,7 @@ class TripBatches:
 def make_batch(
     city: CityFeatures,
     trips: Trips,
-    costs: Float32[ndarray, "3 b n"],
+    costs: CostsToGo,
     *,
     noise: NoiseConfig,
     block_size: int,

@@ -9,6 +9,7 @@ Dimensions: b trips, n positions (position 0 holds the origin), q masked positio
 """
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -44,11 +45,12 @@ class Candidates:
 
 
 @njit(cache=True)
+@no_type_check
 def grow_level(
     ptr: ndarray, adjacent: ndarray, source: ndarray, count: int, out: ndarray, end: int, last: int, forward: bool,
     stamp: ndarray, mark: int,
 ) -> int:
-    """One level from another: neighbours of `source[:count]` into `out`, each once; returns how many, -1 if too many."""
+    """One level from another: neighbours of `source[:count]` into `out`, each once; returns how many."""
     used = 0
     for i in range(count):
         segment = source[i]
@@ -66,8 +68,6 @@ def grow_level(
             following = adjacent[j]
             if stamp[following] != mark:
                 stamp[following] = mark
-                if used >= len(out) - 2:
-                    return -1
                 out[used] = following
                 used += 1
         if forward and segment == last and stamp[end] != mark:
@@ -78,6 +78,7 @@ def grow_level(
 
 
 @njit(cache=True)
+@no_type_check
 def _collect(
     succ_ptr: ndarray, succ: ndarray, pred_ptr: ndarray, pred: ndarray, tokens: ndarray, masked: ndarray, block: ndarray,
     destination: ndarray, hops: ndarray, hops_row: ndarray, limit: ndarray, capacity: int,
@@ -91,7 +92,7 @@ def _collect(
     start = np.zeros(queries + 1, np.int64)
     flat = np.empty(capacity, np.int32)
     stamp = np.full(end + 1, -1, np.int64)
-    widest = 4096
+    widest = end + 1  # every token once
     ahead, following = np.empty(widest, np.int32), np.empty(widest, np.int32)
     behind_size = np.empty(length + 1, np.int64)
     behind = np.empty((1, 1), np.int32)
@@ -112,22 +113,21 @@ def _collect(
             has_right = i < length and block[trip, i] == block[trip, first] and not masked[trip, i]
             r_segment = tokens[trip, i] if has_right else -1
             if has_right:
-                if behind.shape[0] < gap + 1 or behind.shape[1] < widest:
+                if behind.shape[0] < gap + 1:
                     behind = np.empty((gap + 1, widest), np.int32)
                 behind[0, 0] = r_segment
                 behind_size[0] = 1
                 for m in range(1, gap + 1):
                     mark += 1
-                    size = grow_level(pred_ptr, pred, behind[m - 1], behind_size[m - 1], behind[m], end, last, False, stamp, mark)
-                    if size < 0:
-                        return row, position, start, flat[:0], left, left_gap, right, right_gap
-                    behind_size[m] = size
+                    behind_size[m] = grow_level(
+                        pred_ptr, pred, behind[m - 1], behind_size[m - 1], behind[m], end, last, False, stamp, mark
+                    )
             ahead[0] = l_segment
             count = 1
             for k in range(1, gap + 1):
                 mark += 1
                 count = grow_level(succ_ptr, succ, ahead, count, following, end, last, True, stamp, mark)
-                if count < 0 or used + count > capacity:
+                if used + count > capacity:
                     return row, position, start, flat[:0], left, left_gap, right, right_gap
                 ahead, following = following, ahead
                 m = gap + 1 - k

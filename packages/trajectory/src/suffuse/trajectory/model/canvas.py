@@ -8,6 +8,7 @@ Dimensions: b trips, n positions after the origin, w positions of a window, q ma
 """
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from suffuse.backbone.models.block_transformer import KeyValueCache
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
 from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.relations import candidate_features, token_features
+from suffuse.trajectory.model.relations import TOKEN_FEATURES, candidate_features, token_features
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
 
 ROWS = 32
@@ -52,7 +53,10 @@ class Encoded:
 
 
 @njit(cache=True)
-def _softmax(logits: ndarray, start: ndarray, temperature: float, probability: ndarray, confidence: ndarray) -> None:
+@no_type_check
+def _softmax(
+    logits: ndarray, start: ndarray, temperature: float, least: float, probability: ndarray, confidence: ndarray
+) -> None:
     for query in range(len(confidence)):
         a, b = start[query], start[query + 1]
         top = a
@@ -62,23 +66,28 @@ def _softmax(logits: ndarray, start: ndarray, temperature: float, probability: n
         if temperature <= 0:
             probability[a:b] = 0.0
             probability[top] = 1.0
-        total = 0.0
         plain = 0.0
         for i in range(a, b):
             plain += np.exp(logits[i] - logits[top])
-            if temperature > 0:
+        if temperature > 0:
+            total = 0.0
+            for i in range(a, b):
                 probability[i] = np.exp((logits[i] - logits[top]) / temperature)
                 total += probability[i]
-        if temperature > 0:
+            for i in range(a, b):
+                if probability[i] < least:  # the largest is 1 here
+                    total -= probability[i]
+                    probability[i] = 0.0
             probability[a:b] /= total
         confidence[query] = 1.0 / plain
 
 
 @njit(cache=True)
+@no_type_check
 def _write(
     chosen: ndarray, force: bool, trip: ndarray, position: ndarray, start: ndarray, segment: ndarray,
-    probability: ndarray, uniform: ndarray, tokens: ndarray, masked: ndarray, destination: ndarray, ptr: ndarray,
-    adjacent: ndarray, end: int,
+    logits: ndarray, probability: ndarray, uniform: ndarray, tokens: ndarray, masked: ndarray, destination: ndarray,
+    ptr: ndarray, adjacent: ndarray, end: int,
 ) -> None:
     """Draw and commit the chosen positions, each trip from left to right.
 
@@ -86,7 +95,7 @@ def _write(
     segment stops there unless `force`: the other proposals were made without knowing of it.
     """
     stamp = np.full(end + 1, -1, np.int64)
-    source, following = np.empty(8192, np.int32), np.empty(8192, np.int32)
+    source, following = np.empty(end + 1, np.int32), np.empty(end + 1, np.int32)
     mark, query = 0, 0
     while query < len(trip):
         row = trip[query]
@@ -118,7 +127,7 @@ def _write(
                     if narrowed and stamp[segment[i]] != mark:
                         continue
                     total += probability[i]
-                    if best < 0 or probability[i] > probability[best]:
+                    if best < 0 or logits[i] > logits[best]:
                         best = i
                 pick = best
                 if total > 0:
@@ -157,6 +166,8 @@ class RoadCanvas:
         limit: the last position a trip's destination may take; position 0 is the origin.
         uniform: random numbers in [0, 1), one for each position of each trip, position 0 unused.
         temperature: 1 samples what was learned; below it sharpens; 0 takes the likeliest.
+        least: candidates less probable than this share of the likeliest one are never drawn ("min-p" sampling).
+        leftmost: count a position beside its left neighbour as sure, so that a decoder takes it first.
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
         chunk: final positions are cached this many at a time, however many are final: equal shapes again.
         lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays.
@@ -173,13 +184,16 @@ class RoadCanvas:
         uniform: Float[ndarray, "b n1"],
         *,
         temperature: float = 1.0,
+        least: float = 0.0,
         guidance: float = 0.0,
+        leftmost: bool = True,
         chunk: int = 8,
         lead: int = 7,
     ) -> None:
         self.encoded, self.city, self.model = encoded, encoded.city, encoded.model
         self.destination, self.hops, self.limit, self.uniform = destination, hops, limit, uniform
-        self.temperature, self.guidance, self.chunk, self.lead = temperature, guidance, chunk, lead
+        self.temperature, self.least, self.guidance = temperature, least, guidance
+        self.chunk, self.lead, self.leftmost = chunk, lead, leftmost
         batch, length = uniform.shape
         self.end = len(self.city.network)
         self.tokens = np.full((batch, length), self.end, dtype=np.int64)
@@ -187,8 +201,9 @@ class RoadCanvas:
         self.open = np.arange(length) <= (limit[:, None] + 1)  # one more position for the end itself
         self.open[:, 0] = False
         self.row = np.arange(batch)
-        self.distance = self.city.cost_to_go(destination)
-        self.about = np.zeros((batch, length, 11), dtype=np.float32)
+        self.costs = self.city.costs_to_go(destination)
+        self.about = np.zeros((batch, length, TOKEN_FEATURES), dtype=np.float32)
+        self.about[:, :, 0] = 1.0  # nothing but the end stands where no segment may: see `token_features`
         self._describe(self.row, np.zeros(batch, dtype=np.int64))
         self.origin, self.target = torch.from_numpy(origin), torch.from_numpy(destination)
         self.hour = torch.from_numpy(hour.astype(np.float32))
@@ -228,7 +243,7 @@ class RoadCanvas:
     def _describe(self, trip: Int[ndarray, " k"], position: Int[ndarray, " k"]) -> None:
         """Compute the features of tokens that have just been committed."""
         segment = self.tokens[trip, position]
-        self.about[trip, position] = token_features(self.city, segment, self.destination[trip], trip, self.distance)
+        self.about[trip, position] = token_features(self.city, segment, self.destination[trip], trip, self.costs)
 
     def _note_time(self, hidden: Float[Tensor, "r w d"], rows: Int[ndarray, " r"], first: Int[ndarray, " r"]) -> None:
         """Read the travel times of some trips' tokens off their hidden states; `first` is the position of the leftmost."""
@@ -322,7 +337,7 @@ class RoadCanvas:
             hops=self.hops, hops_row=self.row, limit=self.limit,
         )  # fmt: skip
         features = candidate_features(
-            self.city, candidates, self.tokens, self.open, block, self.destination, self.row, self.distance
+            self.city, candidates, self.tokens, self.open, block, self.destination, self.row, self.costs
         )
         trips = np.unique(candidates.row)
         flat = np.searchsorted(trips, candidates.row) * total + candidates.position - 1 - self.cached.numpy()[candidates.row]
@@ -333,9 +348,11 @@ class RoadCanvas:
             logits += weight * self._score(hidden, flat, candidates, features, dropped=dropped)
         probability = np.empty_like(logits)
         sure = np.empty(len(candidates), dtype=np.float32)
-        _softmax(logits, candidates.start, self.temperature, probability, sure)
-        self.proposal = (candidates, probability, start.numpy())
+        _softmax(logits, candidates.start, self.temperature, self.least, probability, sure)
+        self.proposal = (candidates, logits, probability, start.numpy())
         confidence = np.zeros((len(self.tokens), width), dtype=np.float32)
+        if self.leftmost:  # a position beside its left neighbour is always the surest
+            sure[candidates.left_gap == 1] = 1.0
         confidence[candidates.row, candidates.position - 1 - start.numpy()[candidates.row]] = sure
         return torch.from_numpy(confidence)
 
@@ -367,13 +384,13 @@ class RoadCanvas:
 
     def commit(self, chosen: Bool[Tensor, "b w"], *, all_of_them: bool) -> None:
         """Draw the chosen positions of the last proposal and write them."""
-        candidates, probability, start = self.proposal
+        candidates, logits, probability, start = self.proposal
         picked = chosen.numpy()[candidates.row, candidates.position - 1 - start[candidates.row]]
         before = self.open.copy()
         ahead = self.city.network.successors
         _write(
-            picked, all_of_them, candidates.row, candidates.position, candidates.start, candidates.segment, probability,
-            self.uniform, self.tokens, self.open, self.destination, ahead.indptr, ahead.indices, self.end,
+            picked, all_of_them, candidates.row, candidates.position, candidates.start, candidates.segment, logits,
+            probability, self.uniform, self.tokens, self.open, self.destination, ahead.indptr, ahead.indices, self.end,
         )  # fmt: skip
         trip, position = np.nonzero(before & ~self.open)
         self._describe(trip, position)

@@ -12,18 +12,36 @@ from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from torch import Tensor
 
-from suffuse.trajectory.model.usage import Usage, no_usage, zone_of
+from suffuse.trajectory.model.usage import ZONE_METRES, Usage, no_usage, zone_of
 from suffuse.trajectory.roads.costs import cost_to_nodes
 from suffuse.trajectory.roads.network import HIGHWAY_CLASSES, RoadNetwork
 
 POPULARITY_GAIN = 3.0
 """A street that nobody was seen on counts this much longer, on top of its length, than the busiest one."""
 
-METRICS = 3
-"""Costs to go: free-flow time, length, length weighted by popularity."""
+METRICS = 4
+"""Costs to go: free-flow time, length, length weighted by popularity, and surprise: what drivers to here would not do."""
+
+SURPRISE_PER_KM = 2.0
+"""Nats that a kilometre counts beside the surprise of the turns on it."""
+
+PSEUDO_COUNT = 5.0
+"""Strength with which shares of a zone's traffic back off to those of all traffic."""
 
 SEGMENT_FEATURES = 14 + len(HIGHWAY_CLASSES)
 TURN_FEATURES = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CostsToGo:
+    """What lies between anywhere and some destinations."""
+
+    distance: Float32[ndarray, "4 d n"]
+    """Cost from every node to the start of each destination segment, by metric."""
+    learned: Float32[ndarray, "z s"]
+    """Cost of each segment in the last metric, for each distinct zone of a destination."""
+    zone_row: Int[ndarray, " d"]
+    """Row of `learned` of each destination."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +50,7 @@ class CityFeatures:
 
     Args:
         network: the roads; closed segments are honoured.
-        usage: observed counts, or None for a city of which no trips are known.
-        standard: the usage that `popularity` is taken from; `usage` where not given.
+        observed: counts of the network's trips, or None for a city of which no trips are known.
     """
 
     network: RoadNetwork
@@ -41,8 +58,8 @@ class CityFeatures:
 
     @cached_property
     def usage(self) -> Usage:
-        """Observed usage, or zeros."""
-        return no_usage(self.network) if self.observed is None else self.observed
+        """Observed usage of what is open, or zeros."""
+        return no_usage(self.network) if self.observed is None else self.observed.on(self.network)
 
     @cached_property
     def has_usage(self) -> bool:
@@ -64,11 +81,40 @@ class CityFeatures:
             [self.network.free_flow_s / 60, kilometres, kilometres * (1 + POPULARITY_GAIN * unseen)]
         ).astype(np.float32)
 
-    def cost_to_go(self, destinations: Int[ndarray, " d"]) -> Float32[ndarray, "3 d n"]:
-        """Cost from every node to the start of each destination segment."""
+    @cached_property
+    def _learned(self) -> dict[int, Float32[ndarray, " s"]]:
+        return {}
+
+    def learned_cost(self, zone: int) -> Float32[ndarray, " s"]:
+        """Cost of each segment to drivers bound for a fine zone: surprise in nats, and a little for its length.
+
+        Surprise is -log of the share of those who left its first node that took it: first of all traffic, corrected by that
+        to the coarse zone around, then by that to the zone itself.
+        """
+        if zone not in self._learned:
+            start = self.network.from_node
+            share = 1 / np.bincount(start)[start]
+            middle = (np.array(divmod(zone, 1024)) - 511.5) * ZONE_METRES[1]
+            coarse = (np.floor(middle / ZONE_METRES[0]).astype(np.int64) + 512).clip(0, 1023)
+            levels = (self.usage.flow, self.usage.flow_to(0, int(coarse[0] * 1024 + coarse[1])), self.usage.flow_to(1, zone))
+            for flow in levels:
+                share = (flow + PSEUDO_COUNT * share) / (np.bincount(start, flow)[start] + PSEUDO_COUNT)
+            self._learned[zone] = (-np.log(share) + SURPRISE_PER_KM * self.network.length_m / 1000).astype(np.float32)
+        return self._learned[zone]
+
+    def costs_to_go(self, destinations: Int[ndarray, " d"]) -> "CostsToGo":
+        """Costs from every node to each destination segment, in every metric."""
         nodes = self.network.from_node[destinations]
         distinct, back = np.unique(nodes, return_inverse=True)
-        return np.stack([cost_to_nodes(self.network, cost, distinct)[back] for cost in self.cost])
+        distance = np.empty((METRICS, len(destinations), len(self.network.node_ids)), dtype=np.float32)
+        for metric, cost in enumerate(self.cost):
+            distance[metric] = cost_to_nodes(self.network, cost, distinct)[back]
+        zones, zone_row = np.unique(self.zones[1][destinations], return_inverse=True)
+        for row, zone in enumerate(zones):
+            mine = np.flatnonzero(zone_row == row)
+            distance[-1, mine] = cost_to_nodes(self.network, self.learned_cost(int(zone)), nodes[mine])
+        learned = np.stack([self.learned_cost(int(zone)) for zone in zones])
+        return CostsToGo(distance=distance, learned=learned, zone_row=zone_row)
 
     @cached_property
     def segment_features(self) -> Float[Tensor, "s f"]:

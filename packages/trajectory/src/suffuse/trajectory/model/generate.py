@@ -5,6 +5,7 @@ Dimensions: k requests, b trips of a tile, n positions.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,13 +31,19 @@ class GenerationConfig:
     """How trips are drawn.
 
     `guidance` is w of classifier-free guidance (0: none); `temperature` 1 samples what was learned, 0 takes the likeliest.
+    `least` leaves out what is less probable than this share of the likeliest segment: what a model gives to turns that nobody
+    takes adds up over a trip. `order` "left" draws a position beside its left neighbour before all that are unsure, which
+    keeps the trips as various as they were learned; "confidence" takes the surest position wherever it lies, which favours
+    the usual way. By default it is "left" for block decoding and "confidence" for deferred commitment.
     `detour` bounds the length: a trip has at most `detour` times the fewest possible segments, plus `slack`.
     `batch_size` is how many requests are planned together, which bounds memory and does not change the trips.
     """
 
-    decoding: Decoding = field(default_factory=ConfidenceDecoding)
+    decoding: Decoding = field(default_factory=lambda: ConfidenceDecoding(threshold=0.97))
     guidance: float = 0.0
     temperature: float = 1.0
+    least: float = 0.03
+    order: Literal["left", "confidence"] | None = None
     detour: float = 2.0
     slack: int = 40
     seed: int = 0
@@ -47,10 +54,21 @@ class GenerationConfig:
             raise ValueError(f"guidance must not be negative, got {self.guidance}")
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if self.order not in (None, "left", "confidence"):
+            raise ValueError(f"order must be left or confidence, got {self.order!r}")
+        if not 0 <= self.least < 1:
+            raise ValueError(f"least must be in [0, 1), got {self.least}")
         if self.detour < 1 or self.slack < 0:
             raise ValueError(f"detour must be at least 1 and slack at least 0, got {self.detour} and {self.slack}")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError(f"seed must be in [0, 2**64), got {self.seed}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+
+    @property
+    def from_left(self) -> bool:
+        """Whether positions beside their left neighbour come first."""
+        return isinstance(self.decoding, ConfidenceDecoding) if self.order is None else self.order == "left"
 
 
 def unreachable(network: RoadNetwork, requests: Requests) -> Int[ndarray, " r"]:
@@ -66,9 +84,13 @@ def unreachable(network: RoadNetwork, requests: Requests) -> Int[ndarray, " r"]:
 
 
 def stream(seed: int, request: int, draw: int, count: int) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-    """Uniform and normal random numbers of one trip: they depend on the seed, the request's number and the draw alone."""
-    generator = np.random.Generator(np.random.Philox(key=np.array([seed, (request << 16) + draw], dtype=np.uint64)))
-    return generator.random(count), generator.standard_normal(count)
+    """Uniform and normal random numbers of one trip: they depend on the seed, the request's number and the draw alone.
+
+    More of them begin with the same ones.
+    """
+    source = np.random.Philox(key=np.array([seed, (request << 16) + draw], dtype=np.uint64))
+    elsewhere = source.jumped()
+    return np.random.Generator(source).random(count), np.random.Generator(elsewhere).standard_normal(count)
 
 
 def correlated(noise: Float[ndarray, "b n"], correlation: float) -> Float[ndarray, "b n"]:
@@ -77,6 +99,17 @@ def correlated(noise: Float[ndarray, "b n"], correlation: float) -> Float[ndarra
     for position in range(1, noise.shape[1]):
         out[:, position] = correlation * out[:, position - 1] + np.sqrt(1 - correlation**2) * noise[:, position]
     return out
+
+
+def canvas_length(decoding: Decoding, longest: int) -> int:
+    """Positions of a canvas, the origin's included, for trips of at most `longest` segments.
+
+    Whole chunks and a whole window, so that the longest trip of a tile decides on no shape that another one meets.
+    """
+    chunk, window = (
+        (decoding.block, decoding.block) if isinstance(decoding, ConfidenceDecoding) else (decoding.masks, decoding.width)
+    )
+    return 1 + -(-max(longest, window) // chunk) * chunk  # the end of a trip takes the origin's place in `longest`
 
 
 def caching(decoding: Decoding, length: int) -> dict[str, int]:
@@ -95,26 +128,23 @@ def draw_tile(
     hops = hops_to(network, distinct)[back]
     least = hops[np.arange(len(requests)), requests.origin]
     limit = np.ceil(config.detour * least).astype(np.int64) + config.slack
-    length = int(limit.max()) + 2
-    length += -length % 32
-    streams = [stream(config.seed, int(number), draw, 1024) for number in numbers]
-    uniform = np.stack([s[0] for s in streams])
-    if length > uniform.shape[1]:
-        raise RequestError(f"a request needs up to {length} segments, more than the {uniform.shape[1]} that a trip can have")
+    length = canvas_length(config.decoding, int(limit.max()) + 1)
+    streams = [stream(config.seed, int(number), draw, length) for number in numbers]
     canvas = RoadCanvas(
         encoded, requests.origin.astype(np.int64), requests.destination.astype(np.int64), requests.hour, hops, limit,
-        uniform[:, :length], temperature=config.temperature, guidance=config.guidance, **caching(config.decoding, length),
+        np.stack([s[0] for s in streams]), temperature=config.temperature, least=config.least,
+        guidance=config.guidance, leftmost=config.from_left, **caching(config.decoding, length),
     )  # fmt: skip
     decode(canvas, config.decoding)
     canvas.settle(torch.full((len(requests),), length))
-    normal = correlated(np.stack([s[1] for s in streams])[:, :length], encoded.model.config["time_correlation"])
+    normal = correlated(np.stack([s[1] for s in streams]), encoded.model.config["time_correlation"])
     over = (canvas.tokens == canvas.end).argmax(axis=1)
     segments = [canvas.tokens[trip, : over[trip]] for trip in range(len(requests))]
     seconds = [
         network.free_flow_s[route] * np.exp(canvas.log_time[i, : len(route)] + canvas.spread[i, : len(route)] * normal[i, : len(route)])
         for i, route in enumerate(segments)
     ]  # fmt: skip
-    left = [np.cumsum(spent) for spent in seconds]
+    left = [np.rint(np.cumsum(spent)) for spent in seconds]  # whole seconds, as recorded trips have them
     return Trips(
         start=np.concatenate([[0], np.cumsum([len(route) for route in segments])]).astype(np.int64),
         segment=np.concatenate(segments),

@@ -103,5 +103,5 @@ def load_model(name_or_path: str | Path, network: RoadNetwork) -> TripGenerator 
     wrong = [*report["missing_keys"], *report["unexpected_keys"]]
     if wrong:
         raise ModelError(f"{directory / WEIGHTS_FILE} does not fit config.json: {wrong[0]} and {len(wrong) - 1} more differ")
-    observed = Usage.load(directory / USAGE_FILE) if home else None
+    observed = Usage.load(directory / USAGE_FILE, network) if home else None
     return TripGenerator(model=loaded.eval(), city=CityFeatures(network, observed), directory=directory, facts=facts)

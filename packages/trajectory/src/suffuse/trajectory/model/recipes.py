@@ -8,7 +8,7 @@ from suffuse.trajectory.model.batches import BatchConfig
 from suffuse.trajectory.model.training import Recipe
 
 
-def city(*, steps: int = 1000, seed: int = 0, batch: int = 128) -> Recipe:
+def city(*, steps: int = 2500, seed: int = 0, batch: int = 128) -> Recipe:
     """The recipe for a city with trips of its own, and of the shipped model: about an hour on one core."""
     return Recipe(
         model={"width": 128, "depth": 4},

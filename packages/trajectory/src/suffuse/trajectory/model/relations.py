@@ -6,28 +6,32 @@ a *candidate* (a segment that may stand at a masked position, given the committe
 Dimensions: q masked positions, m candidates, d destinations in hand, n nodes, s segments.
 """
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 from numba import njit
 from numpy import ndarray
 
 from suffuse.trajectory.model.candidates import Candidates
-from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.city import CityFeatures, CostsToGo
 from suffuse.trajectory.model.usage import ZONES
 
-TOKEN_FEATURES = 11
-CANDIDATE_FEATURES = 37
+TOKEN_FEATURES = 12
+CANDIDATE_FEATURES = 40
 SMOOTHING = np.float32(5.0)
 """Pseudo-counts with which the frequency of a turn backs off to that of the next coarser zone."""
 
 
 @njit(cache=True, inline="always")
+@no_type_check
 def _squeeze(x: float) -> float:
     """Sign-preserving logarithm: fine near zero, never large."""
     return np.log1p(x) if x >= 0 else -np.log1p(-x)
 
 
 @njit(cache=True, inline="always")
+@no_type_check
 def _count(key: ndarray, count: ndarray, wanted: int) -> float:
     place = np.searchsorted(key, wanted)
     if place < len(key) and key[place] == wanted:
@@ -36,19 +40,24 @@ def _count(key: ndarray, count: ndarray, wanted: int) -> float:
 
 
 @njit(cache=True, inline="always")
+@no_type_check
 def _to_go(
-    metric: int, segment: int, destination: int, row: int, cost: ndarray, to_node: ndarray, distance: ndarray
+    metric: int, segment: int, destination: int, row: int, cost: ndarray, learned: ndarray, zone_row: ndarray,
+    to_node: ndarray, distance: ndarray,
 ) -> float:
     """Cost from the end of `segment` to the end of the destination segment."""
     if segment == destination:
         return 0.0
-    return min(distance[metric, row, to_node[segment]], 1e6) + cost[metric, destination]
+    last = learned[zone_row[row], destination] if metric == 3 else cost[metric, destination]
+    return min(distance[metric, row, to_node[segment]], 1e6) + last
 
 
 @njit(cache=True)
+@no_type_check
 def _token_features(
-    segment: ndarray, destination: ndarray, row: ndarray, cost: ndarray, from_node: ndarray, to_node: ndarray,
-    node_metres: ndarray, end_bearing: ndarray, distance: ndarray, flow: ndarray, total: int, out: ndarray,
+    segment: ndarray, destination: ndarray, row: ndarray, cost: ndarray, learned: ndarray,
+    zone_row: ndarray, from_node: ndarray, to_node: ndarray, node_metres: ndarray, end_bearing: ndarray,
+    distance: ndarray, flow: ndarray, total: int, out: ndarray,
 ) -> None:
     for i in range(len(segment)):
         s, d = segment[i], destination[i]
@@ -58,8 +67,9 @@ def _token_features(
         x = (node_metres[from_node[d], 0] - node_metres[to_node[s], 0]) / 1000
         y = (node_metres[from_node[d], 1] - node_metres[to_node[s], 1]) / 1000
         angle = np.arctan2(y, x) - end_bearing[s]
-        for metric in range(3):
-            out[i, 1 + metric] = np.log1p(2 * _to_go(metric, s, d, row[i], cost, to_node, distance))
+        for metric in range(4):
+            place = 1 + metric if metric < 3 else 11
+            out[i, place] = np.log1p(2 * _to_go(metric, s, d, row[i], cost, learned, zone_row, to_node, distance))
         out[i, 4] = np.log1p(4 * np.hypot(x, y))
         out[i, 5] = np.cos(angle)
         out[i, 6] = np.sin(angle)
@@ -74,19 +84,20 @@ def token_features(
     segment: Int[ndarray, " q"],
     destination: Int[ndarray, " q"],
     row: Int[ndarray, " q"],
-    distance: Float32[ndarray, "3 d n"],
-) -> Float32[ndarray, "q 11"]:
-    """Features of segments (s for a finished trip) of trips to `destination`; `row` is its row in `distance`."""
+    costs: CostsToGo,
+) -> Float32[ndarray, "q 12"]:
+    """Features of segments (s for a finished trip) of trips to `destination`; `row` is its row in `costs`."""
     network = city.network
     out = np.zeros((len(segment), TOKEN_FEATURES), dtype=np.float32)
     _token_features(
-        segment, destination, row, city.cost, network.from_node, network.to_node, network.node_metres,
-        network.bearings[1], distance, city.usage.flow, len(network), out,
+        segment, destination, row, city.cost, costs.learned, costs.zone_row, network.from_node, network.to_node,
+        network.node_metres, network.bearings[1], costs.distance, city.usage.flow, len(network), out,
     )  # fmt: skip
     return out
 
 
 @njit(cache=True)
+@no_type_check
 def _turn_place(ptr: ndarray, adjacent: ndarray, first: int, second: int) -> int:
     for j in range(ptr[first], ptr[first + 1]):
         if adjacent[j] == second:
@@ -95,6 +106,7 @@ def _turn_place(ptr: ndarray, adjacent: ndarray, first: int, second: int) -> int
 
 
 @njit(cache=True)
+@no_type_check
 def _turn_shares(
     out: ndarray, first: int, second: int, zone_coarse: int, zone_fine: int, ptr: ndarray, adjacent: ndarray,
     turn_flow: ndarray, leaving: ndarray, fk0: ndarray, fc0: ndarray, fk1: ndarray, fc1: ndarray,
@@ -117,23 +129,25 @@ def _turn_shares(
 
 
 @njit(cache=True)
+@no_type_check
 def _candidate_features(
     out: ndarray, trip: ndarray, position: ndarray, start: ndarray, segment: ndarray, left: ndarray, left_gap: ndarray,
     right: ndarray, right_gap: ndarray, tokens: ndarray, hidden: ndarray, block: ndarray, destination: ndarray, row: ndarray,
-    cost: ndarray, from_node: ndarray, to_node: ndarray, node_metres: ndarray, start_bearing: ndarray,
+    cost: ndarray, learned: ndarray, zone_row: ndarray, from_node: ndarray, to_node: ndarray, node_metres: ndarray,
+    start_bearing: ndarray,
     end_bearing: ndarray, reverse: ndarray, distance: ndarray, ptr: ndarray, adjacent: ndarray, has_usage: bool,
     zone_coarse: ndarray, zone_fine: ndarray, flow: ndarray, turn_flow: ndarray, leaving: ndarray,
     fk0: ndarray, fc0: ndarray, fk1: ndarray, fc1: ndarray, tk0: ndarray, tc0: ndarray, tk1: ndarray, tc1: ndarray,
 ) -> None:
     total = len(from_node)
-    left_go = np.empty(3, dtype=np.float64)
+    left_go = np.empty(4, dtype=np.float64)
     for query in range(len(trip)):
         t, k, m = trip[query], left_gap[query], right_gap[query]
         d, r, l_segment, r_segment = destination[t], row[t], left[query], right[query]
         over = l_segment >= total
         if not over:
-            for metric in range(3):
-                left_go[metric] = _to_go(metric, l_segment, d, r, cost, to_node, distance)
+            for metric in range(4):
+                left_go[metric] = _to_go(metric, l_segment, d, r, cost, learned, zone_row, to_node, distance)
         for i in range(start[query], start[query + 1]):
             c = segment[i]
             f = out[i]
@@ -147,14 +161,16 @@ def _candidate_features(
                 f[6] = 1.0 if l_segment == d else 0.0
                 continue
             f[7] = 1.0 if c == d else 0.0
-            for metric in range(3):
-                go = _to_go(metric, c, d, r, cost, to_node, distance)
-                extra = go + cost[metric, c] - left_go[metric]
+            for metric in range(4):
+                go = _to_go(metric, c, d, r, cost, learned, zone_row, to_node, distance)
+                own = learned[zone_row[r], c] if metric == 3 else cost[metric, c]
+                extra = go + own - left_go[metric]
+                beside, beyond, to_go = (37, 38, 39) if metric == 3 else (8 + metric, 11 + metric, 14 + metric)
                 if k == 1:
-                    f[8 + metric] = _squeeze(4 * extra)
+                    f[beside] = _squeeze(4 * extra)
                 else:
-                    f[11 + metric] = _squeeze(extra / k * 4)
-                f[14 + metric] = np.log1p(2 * go)
+                    f[beyond] = _squeeze(extra / k * 4)
+                f[to_go] = np.log1p(2 * go)
             x = (node_metres[from_node[d], 0] - node_metres[to_node[c], 0]) / 1000
             y = (node_metres[from_node[d], 1] - node_metres[to_node[c], 1]) / 1000
             angle = np.arctan2(y, x) - end_bearing[c]
@@ -204,9 +220,9 @@ def candidate_features(
     block: Int[ndarray, "b p"],
     destination: Int[ndarray, " b"],
     row: Int[ndarray, " b"],
-    distance: Float32[ndarray, "3 d n"],
-) -> Float32[ndarray, "m 37"]:
-    """Features of each candidate; `row[i]` is the row of trip i's destination in `distance` (see `CityFeatures`).
+    costs: CostsToGo,
+) -> Float32[ndarray, "m 40"]:
+    """Features of each candidate; `row[i]` is the row of trip i's destination in `costs` (see `CityFeatures`).
 
     What stands in an earlier block is known to a candidate even where it is `masked`: that mask is the noise of its own block.
     """
@@ -216,7 +232,8 @@ def candidate_features(
     _candidate_features(
         out, candidates.row, candidates.position, candidates.start, candidates.segment, candidates.left,
         candidates.left_gap, candidates.right, candidates.right_gap, tokens, masked, block, destination, row, city.cost,
-        network.from_node, network.to_node, network.node_metres, start_bearing, end_bearing, network.reverse, distance,
+        costs.learned, costs.zone_row, network.from_node, network.to_node, network.node_metres, start_bearing,
+        end_bearing, network.reverse, costs.distance,
         network.successors.indptr, network.successors.indices, city.has_usage, city.zones[0], city.zones[1],
         usage.flow, usage.turn_flow, usage.leaving, usage.flow_key[0], usage.flow_count[0], usage.flow_key[1],
         usage.flow_count[1], usage.turn_key[0], usage.turn_count[0], usage.turn_key[1], usage.turn_count[1],

@@ -55,12 +55,34 @@ def sequential_nll(model: TrajectoryModel, city: CityFeatures, trips: Trips, *, 
     for first in range(0, len(trips), batch):
         part = trips.take(np.arange(first, min(first + batch, len(trips))))
         made = make_batch(
-            city, part, city.cost_to_go(part.destination), noise=noise, block_size=1, progress=0.0, drop_condition=0.0,
+            city, part, city.costs_to_go(part.destination), noise=noise, block_size=1, progress=0.0, drop_condition=0.0,
             rng=np.random.default_rng(0), all_masked=True,
         )  # fmt: skip
         nll, _ = route_nll(model, made)
         total, count = total + float(nll.sum()), count + int(made.valid.sum())
     return total / count
+
+
+@torch.no_grad()
+def delay_correlation(model: TrajectoryModel, city: CityFeatures, trips: Trips, *, most: int = 512) -> float:
+    """How alike the relative delays of neighbouring segments are, beyond what the model expects: in [0, 0.95].
+
+    The correlation of successive standardised residuals of log travel time; 0 where no trip has times.
+    """
+    part = trips.take(np.unique(np.linspace(0, len(trips) - 1, min(most, len(trips))).astype(np.int64)))
+    made = make_batch(
+        city, part, city.costs_to_go(part.destination), noise=NoiseConfig(), block_size=8, progress=0.0,
+        drop_condition=0.0, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    _, clean = route_nll(model, made)
+    mean, spread = model.travel_time(clean)
+    residual = (made.log_time - mean) / spread
+    first, second = residual[:, :-1].flatten(), residual[:, 1:].flatten()
+    known = ~(first.isnan() | second.isnan())
+    if int(known.sum()) < 2:
+        return 0.0
+    correlation = float(torch.corrcoef(torch.stack([first[known], second[known]]))[0, 1])
+    return min(max(correlation, 0.0), 0.95) if np.isfinite(correlation) else 0.0
 
 
 def train_model(
@@ -91,6 +113,7 @@ def train_model(
         evaluate=evaluate, resume=resume,
     )  # fmt: skip
     assert isinstance(result.model, TrajectoryModel)
+    result.model.register_to_config(time_correlation=round(delay_correlation(result.model, city, trips), 3))
     save_model(result.model, city, directory, trained={"trips": len(trips), **result.evaluation})
     return result.model
 
@@ -98,7 +121,7 @@ def train_model(
 def save_model(model: TrajectoryModel, city: CityFeatures, directory: Path, *, trained: dict[str, Any]) -> None:
     """Write a model directory."""
     model.save_pretrained(directory)
-    city.usage.save(directory / USAGE_FILE)
+    (city.observed or city.usage).save(directory / USAGE_FILE)
     facts = {"name": city.network.name, "fingerprint": fingerprint(city.network), "segments": len(city.network)}
     (directory / CITY_FILE).write_text(json.dumps({**facts, "trained": trained}, indent=2) + "\n")
 

@@ -22,8 +22,8 @@ from suffuse.trajectory.model.relations import CANDIDATE_FEATURES, TOKEN_FEATURE
 PREFIX = 3
 """Leading tokens of every sequence: destination, hour, origin."""
 
-TOKEN_ABOUT_DESTINATION = (1, 2, 3, 4, 5, 6, 7, 9, 10)
-CANDIDATE_ABOUT_DESTINATION = (6, 7, *range(8, 20), 29, 30, 32, 33, 34)
+TOKEN_ABOUT_DESTINATION = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11)
+CANDIDATE_ABOUT_DESTINATION = (6, 7, *range(8, 20), 29, 30, 32, 33, 34, 37, 38, 39)
 """Features that are hidden when the condition is dropped, for classifier-free guidance."""
 
 SLOWEST, FASTEST = 4.0, -2.5

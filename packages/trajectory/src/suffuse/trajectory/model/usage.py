@@ -1,12 +1,13 @@
 """What a city's trips say about its streets: observed flows and turns, by where the trip was going.
 
 These are features, not weights: the same model reads them in any city, and does without where there are none. The model
-never sees a trip's own contribution to them: in training a trip reads the usage of the folds it is not in (`fold_usage`).
+never sees a trip's own contribution to them: in training a trip reads the usage of the folds it is not in (`TripBatches`).
 
-Dimensions: s segments, k trips, e distinct pairs (transition or segment, zone of the destination).
+Dimensions: s segments, t transitions, k trips, m pairs in hand; a level of zones has as many keys as it has pairs.
 """
 
-from dataclasses import dataclass
+from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.errors import ModelError, because
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
@@ -36,22 +37,47 @@ def zone_of(network: RoadNetwork, level: int) -> Int[ndarray, " s"]:
     return cells[:, 0] * 1024 + cells[:, 1]
 
 
+def opened(network: RoadNetwork) -> RoadNetwork:
+    """The network with nothing closed: the one whose transitions are counted."""
+    return replace(network, closed=frozenset()) if network.closed else network
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Usage:
-    """Observed counts, scaled to `STANDARD_TRIPS`. Pairs are sorted by key = item * `ZONES` + zone of the destination."""
+    """Observed counts, scaled to `STANDARD_TRIPS`. Pairs are sorted by key = item * `ZONES` + zone of the destination.
+
+    Transitions are numbered as in `successors` of the network with nothing closed; `on` renumbers them.
+    """
 
     flow: Float[ndarray, " s"]
     """Traversals of each segment."""
     turn_flow: Float[ndarray, " t"]
-    """Traversals of each legal transition, in the order of `network.successors`."""
+    """Traversals of each legal transition."""
     leaving: Float[ndarray, " s"]
     """Traversals of each segment that went on."""
-    flow_key: tuple[Int[ndarray, " e"], ...]
+    flow_key: tuple[Int[ndarray, " _"], ...]
     """By zone level: keys of (segment, zone)."""
-    flow_count: tuple[Float[ndarray, " e"], ...]
-    turn_key: tuple[Int[ndarray, " e"], ...]
+    flow_count: tuple[Float[ndarray, " _"], ...]
+    turn_key: tuple[Int[ndarray, " _"], ...]
     """By zone level: keys of (transition, zone)."""
-    turn_count: tuple[Float[ndarray, " e"], ...]
+    turn_count: tuple[Float[ndarray, " _"], ...]
+
+    def flow_to(self, level: int, zone: int) -> Float[ndarray, " s"]:
+        """Traversals of each segment by trips bound for a zone."""
+        order, sorted_zone = self._by_zone[level]
+        rows = order[np.searchsorted(sorted_zone, zone) : np.searchsorted(sorted_zone, zone, side="right")]
+        flow = np.zeros_like(self.flow)
+        flow[self.flow_key[level][rows] // ZONES] = self.flow_count[level][rows]
+        return flow
+
+    @cached_property
+    def _by_zone(self) -> tuple[tuple[Int[ndarray, " e"], Int[ndarray, " e"]], ...]:
+        found = []
+        for key in self.flow_key:
+            zone = np.where(key >= 0, key % ZONES, -1)
+            order = np.argsort(zone, kind="stable")
+            found.append((order, zone[order]))
+        return tuple(found)
 
     def save(self, path: Path) -> None:
         """Write as safetensors."""
@@ -61,13 +87,43 @@ class Usage:
             tensors |= {f"turn_key_{level}": self.turn_key[level], f"turn_count_{level}": self.turn_count[level]}
         save_file(tensors, path)
 
+    def on(self, network: RoadNetwork) -> "Usage":
+        """The same counts where segments are closed, without the drivers who went on to where nobody may go now."""
+        if not network.closed:
+            return self
+        home = opened(network).successors
+        first = np.repeat(np.arange(len(network)), np.diff(home.indptr))
+        place = transition_index(network, first, home.indices)
+        gone = place < 0
+        flow_count, turn_key, turn_count = [], [], []
+        for flow_key, went, key, count in zip(
+            self.flow_key, self.flow_count, self.turn_key, self.turn_count, strict=True
+        ):
+            turn, zone = np.divmod(key, ZONES)
+            stays = ~gone[turn]
+            turn_key.append(place[turn[stays]] * ZONES + zone[stays])
+            turn_count.append(count[stays])
+            left = went.copy()
+            lost = np.searchsorted(flow_key, first[turn[~stays]] * ZONES + zone[~stays])
+            np.subtract.at(left, lost, count[~stays])
+            flow_count.append(np.maximum(left, 0))
+        lost_turns = np.bincount(first[gone], weights=self.turn_flow[gone], minlength=len(network))
+        return replace(
+            self,
+            turn_flow=self.turn_flow[~gone],
+            leaving=np.maximum(self.leaving - lost_turns, 0).astype(np.float32),
+            flow_count=tuple(flow_count),
+            turn_key=tuple(turn_key),
+            turn_count=tuple(turn_count),
+        )
+
     @staticmethod
-    def load(path: Path) -> "Usage":
-        """Read what `save` wrote. Raises ModelError for a file that is not that."""
+    def load(path: Path, network: RoadNetwork) -> "Usage":
+        """Read what `save` wrote. Raises ModelError for a file that is not that, or of another network."""
         try:
             tensors = load_file(path)
             levels = range(len(ZONE_METRES))
-            return Usage(
+            usage = Usage(
                 flow=tensors["flow"],
                 turn_flow=tensors["turn_flow"],
                 leaving=tensors["leaving"],
@@ -77,7 +133,14 @@ class Usage:
                 turn_count=tuple(tensors[f"turn_count_{level}"] for level in levels),
             )
         except (SafetensorError, OSError, KeyError) as error:
-            raise ModelError(f"{path} is not a readable usage file in safetensors format: {error}") from None
+            raise ModelError(f"{path} is not a readable usage file in safetensors format: {because(error)}") from None
+        sizes, wanted = (len(usage.flow), len(usage.turn_flow)), (len(network), opened(network).successors.nnz)
+        if sizes != wanted:
+            raise ModelError(
+                f"{path} is about {sizes[0]} segments and {sizes[1]} transitions, but road network {network.name!r} has "
+                f"{wanted[0]} and {wanted[1]}"
+            )
+        return usage
 
 
 def transition_index(network: RoadNetwork, first: Int[ndarray, " m"], second: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
@@ -91,7 +154,8 @@ def transition_index(network: RoadNetwork, first: Int[ndarray, " m"], second: In
 
 
 def count_usage(network: RoadNetwork, trips: Trips) -> Usage:
-    """Counts over all given trips. Illegal transitions in them are left out."""
+    """Counts over all given trips. Illegal transitions in them are left out; those of closed segments are not."""
+    network = opened(network)
     scale = np.float32(STANDARD_TRIPS / max(len(trips), 1))
     trip = np.repeat(np.arange(len(trips)), trips.lengths)
     last = np.zeros(len(trips.segment), dtype=bool)
@@ -121,7 +185,7 @@ def count_usage(network: RoadNetwork, trips: Trips) -> Usage:
 
 
 def no_usage(network: RoadNetwork) -> Usage:
-    """Usage of a city without observed trips: all counts zero."""
+    """Usage of a city without observed trips: all counts zero, closed segments left out."""
     empty_key = tuple(np.zeros(1, dtype=np.int64) - 1 for _ in ZONE_METRES)
     empty_count = tuple(np.zeros(1, dtype=np.float32) for _ in ZONE_METRES)
     zeros = np.zeros(len(network), dtype=np.float32)

@@ -6,6 +6,8 @@ city of 20,000 segments, so that only the destinations in hand are ever paid for
 Dimensions: s segments, k destinations.
 """
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Int, Int32
 from numba import njit
@@ -18,6 +20,7 @@ UNREACHABLE = np.int32(2**30)
 
 
 @njit(cache=True)
+@no_type_check
 def _hops(pred_ptr: ndarray, pred: ndarray, destination: int, hops: ndarray, queue: ndarray) -> None:
     hops[:] = UNREACHABLE
     hops[destination] = 0
@@ -35,6 +38,7 @@ def _hops(pred_ptr: ndarray, pred: ndarray, destination: int, hops: ndarray, que
 
 
 @njit(cache=True)
+@no_type_check
 def _hops_to(pred_ptr: ndarray, pred: ndarray, destinations: ndarray, out: ndarray) -> None:
     queue = np.empty(out.shape[1], dtype=np.int32)
     for row in range(len(destinations)):

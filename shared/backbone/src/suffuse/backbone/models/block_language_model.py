@@ -4,8 +4,11 @@ The tokens of a block are denoised together, given the clean blocks before it (A
 arXiv:2503.09573). One block as long as the sequence makes it plain masked diffusion (Sahoo et al. 2024, "MDLM"), blocks
 of one token make it an autoregressive model: the same network serves all block sizes, and is best trained on several.
 
+Every sequence begins behind a start token: positions are relative, so without it the tokens of a first block that is
+all masked could not tell their places.
+
 Dimensions: b batch, n tokens of a sequence, w tokens of a call, v vocabulary, m condition tokens, c channels of a
-condition, d width.
+condition, p leading tokens (start and, with "prefix", condition), d width.
 """
 
 from dataclasses import dataclass
@@ -58,6 +61,7 @@ class BlockLanguageModel(PretrainedModel):
         if condition_width < 0 or (conditioning == "cross" and not condition_width):
             raise ValueError(f"condition_width must be at least {int(conditioning == 'cross')}, got {condition_width}")
         self.embedding = nn.Embedding(vocabulary + 1, width)
+        self.start = nn.Parameter(torch.randn(width))
         if condition_width:
             self.condition = nn.Linear(condition_width, width)
             self.no_condition = nn.Parameter(torch.randn(width))
@@ -76,10 +80,10 @@ class BlockLanguageModel(PretrainedModel):
         """What stands where a token is masked."""
         return self.config["vocabulary"]
 
-    def embed_condition(
-        self, condition: Float[Tensor, "b m c"] | None, dropped: Bool[Tensor, " b"] | None
-    ) -> tuple[Float[Tensor, "b p d"] | None, Float[Tensor, "b m d"] | None]:
-        """The tokens that go before the sequence, and those that go to cross-attention; one of them, or neither.
+    def lead(
+        self, batch: int, condition: Float[Tensor, "b m c"] | None, dropped: Bool[Tensor, " b"] | None
+    ) -> tuple[Float[Tensor, "b p d"], Float[Tensor, "b m d"] | None]:
+        """The tokens before a sequence, and those that go to cross-attention; `dropped` hides a sample's condition.
 
         Raises ValueError if a condition is missing, has too few or many channels, or is given to a model without one.
         """
@@ -87,12 +91,15 @@ class BlockLanguageModel(PretrainedModel):
         if given != self.config["condition_width"]:
             takes = self.config["condition_width"]
             raise ValueError(f"the condition has {given} channels (0 for none), the model takes {takes}")
+        start = self.start.expand(batch, 1, -1)
         if condition is None:
-            return None, None
+            return start, None
         hidden = self.condition(condition)
         if dropped is not None:
             hidden = torch.where(dropped[:, None, None], self.no_condition, hidden)
-        return (hidden, None) if self.config["conditioning"] == "prefix" else (None, hidden)
+        if self.config["conditioning"] == "cross":
+            return start, hidden
+        return torch.cat([hidden, start], dim=1), None
 
     def forward(
         self,
@@ -105,24 +112,19 @@ class BlockLanguageModel(PretrainedModel):
     ) -> Float[Tensor, "b n v"]:
         """Training: logits of all positions, of which those of `masked` tokens mean something, in one pass.
 
-        The pass is over [condition | noisy | clean]: each block sees itself with its masks, and the clean blocks before
+        The pass is over [leading | noisy | clean]: each block sees itself with its masks, and the clean blocks before
         it. `blocks` comes from `block_index`; `valid` is False on padding; `dropped` hides the condition of a sample.
         """
         batch, length = tokens.shape
         if valid is None:
             valid = torch.ones_like(masked)
-        leading, crossing = self.embed_condition(condition, dropped)
+        leading, crossing = self.lead(batch, condition, dropped)
+        prefix = leading.shape[1]
         noisy = torch.where(masked, self.mask_token, tokens)
-        hidden = self.embedding(torch.cat([noisy, tokens], dim=1))
-        place = torch.arange(length, device=tokens.device)
-        positions = torch.cat([place, place])
-        prefix = 0
-        if leading is not None:
-            prefix = leading.shape[1]
-            hidden = torch.cat([leading, hidden], dim=1)
-            positions = torch.cat([torch.arange(prefix, device=tokens.device), positions + prefix])
-        mask = training_mask(blocks, valid, prefix)
-        hidden = self.transformer(hidden, positions.expand(batch, -1), mask, crossing)
+        hidden = torch.cat([leading, self.embedding(torch.cat([noisy, tokens], dim=1))], dim=1)
+        place = torch.arange(prefix + length, device=tokens.device)
+        positions = torch.cat([place, place[prefix:]]).expand(batch, -1)
+        hidden = self.transformer(hidden, positions, training_mask(blocks, valid, prefix), crossing)
         return self.head(hidden[:, prefix : prefix + length])
 
     @torch.no_grad()
@@ -133,13 +135,11 @@ class BlockLanguageModel(PretrainedModel):
 
         `dropped` hides the condition of all of them.
         """
-        hide = torch.full((batch,), dropped, device=self.device)
-        leading, crossing = self.embed_condition(condition, hide)
-        prefix = 0 if leading is None else leading.shape[1]
+        leading, crossing = self.lead(batch, condition, torch.full((batch,), dropped, device=self.device))
+        prefix = leading.shape[1]
         cache = self.transformer.new_cache(batch, prefix + capacity)
-        if leading is not None:
-            self.transformer.extend(leading, torch.arange(prefix, device=self.device).expand(batch, -1), cache)
-            cache.advance(torch.full((batch,), prefix, device=self.device))
+        self.transformer.extend(leading, torch.arange(prefix, device=self.device).expand(batch, -1), cache, crossing)
+        cache.advance(torch.full((batch,), prefix, device=self.device))
         return CachedTokens(model=self, cache=cache, prefix=prefix, condition=crossing)
 
 
@@ -150,7 +150,7 @@ class CachedTokens:
     model: BlockLanguageModel
     cache: KeyValueCache
     prefix: int
-    """How many tokens of the cache belong to the condition."""
+    """Leading tokens, which stay in the cache."""
     condition: Float[Tensor, "b m d"] | None
 
     @torch.no_grad()
@@ -171,7 +171,7 @@ class CachedTokens:
         return self.model.head(hidden)
 
     def rewind(self) -> None:
-        """Drop all tokens from the cache, but not the condition."""
+        """Drop all tokens from the cache but the leading ones."""
         self.cache.length = torch.full_like(self.cache.length, self.prefix)
 
 

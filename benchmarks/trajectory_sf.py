@@ -1,0 +1,74 @@
+"""Real trips: train on San Francisco taxi trips, evaluate on days that were kept out.
+
+    python benchmarks/trajectory_sf.py --model DIR [--train] [-n 10000] [--paired 1000] [--best-of 10] [--json out.json]
+
+`--train` first trains DIR with the recipe `city` on the training days (about an hour and a half on two cores), as
+`suffuse-trajectory train --city DATA/sf_taxi --out DIR` does. Two tables follow. *Sampling*: one draw a request for all of
+`-n` requests. *Best guess*: the medoid of `--best-of` draws for `--paired` requests. The floor of the first is the other half
+of the kept-out days, and trips of the same request within them. The data are evaluation only, and their paths between two
+fixes are those of a map matcher; see docs/data.md.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from drawing import draw, draw_twice
+from machine import DATA, describe
+from rich.console import Console
+from suffuse.trajectory import Requests, load_city, read_trips
+from suffuse.trajectory.baselines import BASELINES
+from suffuse.trajectory.metrics import evaluate
+from suffuse.trajectory.model.generate import GenerationConfig
+from suffuse.trajectory.workers import Job
+
+
+def main() -> None:
+    """Train if asked to, then print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA / "sf_taxi")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("-n", type=int, default=10_000)
+    parser.add_argument("--paired", type=int, default=1000)
+    parser.add_argument("--best-of", type=int, default=10)
+    parser.add_argument("--guidance", type=float, default=0.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--baselines", default="all", choices=("all", "none"))
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if not args.data.is_dir():
+        sys.exit(f"{args.data} is absent: the San Francisco trips are not part of the product (set SUFFUSE_DATA)")
+    print(describe())
+    if args.train:
+        command = [sys.executable, "-m", "suffuse.trajectory", "train", "--city", str(args.data), "--out", str(args.model)]
+        subprocess.run([*command, "--resume", "--threads", "1"], check=True)
+    city = load_city(args.data)
+    train, kept_out = read_trips(args.data, city, part="train"), read_trips(args.data, city, part="val")
+    baselines = {}
+    if args.baselines == "all":
+        baselines = {name: kind.fit(city, train) for name, kind in BASELINES.items()}
+    shuffled = np.random.default_rng(0).permutation(len(kept_out))
+    real = kept_out.take(shuffled[: args.n])
+    asked = Requests.from_trips(real)
+    trips, redraw = draw_twice(str(args.data), str(args.model), asked, guidance=args.guidance, workers=args.workers)
+    sampling = evaluate(city, real, trips, redraw=redraw, baselines=baselines)
+    console = Console(width=170)
+    console.rule("sampling: one draw a request")
+    console.print(sampling.table())
+
+    rows = np.arange(min(args.paired, len(real)))
+    job = Job(city=str(args.data), model=str(args.model), config=GenerationConfig(guidance=args.guidance), best_of=args.best_of, threads=1)
+    guess = draw(job, asked.take(rows), args.workers)
+    best = evaluate(city, real.take(rows), guess, baselines=baselines)
+    console.rule(f"best guess: the medoid of {args.best_of} draws")
+    console.print(best.table())
+    if args.json:
+        args.json.write_text(json.dumps({"sampling": sampling.to_dict(), "best_guess": best.to_dict()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

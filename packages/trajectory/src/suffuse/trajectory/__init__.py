@@ -1,0 +1,43 @@
+"""Synthetic trips over a road network by topology-aware block diffusion (TrajDLM).
+
+```python
+from suffuse import trajectory
+
+city = trajectory.load_city("la-serena")
+model = trajectory.load_model("la-serena", city)
+trips = trajectory.generate(model, city, n=1000, seed=0)
+frame = trajectory.to_geodataframe(trips, city)
+trajectory.plot(trips, city, "map.html")
+```
+"""
+
+from suffuse.trajectory.api import evaluate, generate, plot
+from suffuse.trajectory.errors import ModelError, RequestError, RoadNetworkError, TrajectoryError, TripError
+from suffuse.trajectory.model.pretrained import TripGenerator, load_model
+from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.frame import to_geodataframe
+from suffuse.trajectory.trips.read import read_trips
+from suffuse.trajectory.trips.table import Trips
+from suffuse.trajectory.trips.write import write_trips
+
+__all__ = [
+    "ModelError",
+    "Requests",
+    "RequestError",
+    "RoadNetwork",
+    "RoadNetworkError",
+    "TrajectoryError",
+    "TripError",
+    "TripGenerator",
+    "Trips",
+    "evaluate",
+    "generate",
+    "load_city",
+    "load_model",
+    "plot",
+    "read_trips",
+    "to_geodataframe",
+    "write_trips",
+]
