@@ -232,7 +232,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path, conditioning: str):
     model = transformer(conditioning)
     model.save_pretrained(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"config.json", "diffusion_pytorch_model.safetensors"}
-    again = BlockTransformer.from_pretrained(tmp_path)
+    again = BlockTransformer.from_pretrained(tmp_path).requires_grad_(False)
     names = ("width", "depth", "heads", "mlp_width", "conditioning", "rotary_base")
     assert [again.config[name] for name in names] == [WIDTH, 3, 2, 32, conditioning, 1000.0]
     hidden, place = torch.randn(2, 5, WIDTH), torch.arange(5).expand(2, -1)
