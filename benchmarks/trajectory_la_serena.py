@@ -13,6 +13,7 @@ from pathlib import Path
 from drawing import draw_twice
 from machine import describe
 from rich.console import Console
+
 from suffuse.trajectory import Requests, load_city
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.demand import DemandConfig, simulate_requests

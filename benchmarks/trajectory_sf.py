@@ -3,10 +3,10 @@
     python benchmarks/trajectory_sf.py --model DIR [--train] [-n 10000] [--paired 1000] [--best-of 10] [--json out.json]
 
 `--train` first trains DIR with the recipe `city` on the training days (about an hour and a half on two cores), as
-`suffuse-trajectory train --city DATA/sf_taxi --out DIR` does. Two tables follow. *Sampling*: one draw a request for all of
-`-n` requests. *Best guess*: the medoid of `--best-of` draws for `--paired` requests. The floor of the first is the other half
-of the kept-out days, and trips of the same request within them. The data are evaluation only, and their paths between two
-fixes are those of a map matcher; see docs/data.md.
+`suffuse-trajectory train --city DATA/sf_taxi --out DIR` does. Two tables follow. *Sampling*: one draw a request for
+all of `-n` requests. *Best guess*: the medoid of `--best-of` draws for `--paired` requests. The floor of the first is
+the other half of the kept-out days, and trips of the same request within them. The data are evaluation only, and
+their paths between two fixes are those of a map matcher; see docs/data.md.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 from drawing import draw, draw_twice
 from machine import DATA, describe
 from rich.console import Console
+
 from suffuse.trajectory import Requests, load_city, read_trips
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.metrics import evaluate
@@ -44,7 +45,16 @@ def main() -> None:
         sys.exit(f"{args.data} is absent: the San Francisco trips are not part of the product (set SUFFUSE_DATA)")
     print(describe())
     if args.train:
-        command = [sys.executable, "-m", "suffuse.trajectory", "train", "--city", str(args.data), "--out", str(args.model)]
+        command = [
+            sys.executable,
+            "-m",
+            "suffuse.trajectory",
+            "train",
+            "--city",
+            str(args.data),
+            "--out",
+            str(args.model),
+        ]
         subprocess.run([*command, "--resume", "--threads", "1"], check=True)
     city = load_city(args.data)
     train, kept_out = read_trips(args.data, city, part="train"), read_trips(args.data, city, part="val")
@@ -61,7 +71,13 @@ def main() -> None:
     console.print(sampling.table())
 
     rows = np.arange(min(args.paired, len(real)))
-    job = Job(city=str(args.data), model=str(args.model), config=GenerationConfig(guidance=args.guidance), best_of=args.best_of, threads=1)
+    job = Job(
+        city=str(args.data),
+        model=str(args.model),
+        config=GenerationConfig(guidance=args.guidance),
+        best_of=args.best_of,
+        threads=1,
+    )
     guess = draw(job, asked.take(rows), args.workers)
     best = evaluate(city, real.take(rows), guess, baselines=baselines)
     console.rule(f"best guess: the medoid of {args.best_of} draws")

@@ -2,8 +2,8 @@
 
     python benchmarks/trajectory_speed.py [-n 2000]
 
-1. Trips/s of the shipped model on la-serena at its default settings: one process of one thread, and two.
-2. Time per trip on coquimbo-full (22,186 segments) beside la-serena (2,560) at equal trip length, interleaved in one process,
+1. Trips/s of the shipped model on la-serena at its default settings: one process of one thread, and two. 2. Time per
+trip on coquimbo-full (22,186 segments) beside la-serena (2,560) at equal trip length, interleaved in one process,
    medians of CPU time. Needs `suffuse-trajectory prepare coquimbo-full`; left out with a note otherwise.
 """
 
@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 import torch
 from machine import describe
+
 from suffuse.trajectory import Requests, RoadNetwork, load_city
 from suffuse.trajectory.demand.draw_requests import draw_requests
 from suffuse.trajectory.errors import RoadNetworkError
@@ -82,7 +83,10 @@ def main() -> None:
                 spent[name].append((time.process_time() - began) / len(trips) * 1000)
             length[name] = trips.lengths.mean()
     for name, worker in workers_by_city.items():
-        print(f"{name:14} {len(worker.network):6,} segments  {length[name]:5.1f} segments a trip  {median(spent[name]):6.2f} ms CPU a trip")
+        cost = median(spent[name])
+        print(
+            f"{name:14} {len(worker.network):6,} segments, {length[name]:5.1f} of them a trip, {cost:6.2f} ms CPU a trip"
+        )
     a, b = (median(spent[name]) / length[name] for name in ("la-serena", "coquimbo-full"))
     print(f"time per segment of a trip, coquimbo-full over la-serena: {b / a:.2f}")
 

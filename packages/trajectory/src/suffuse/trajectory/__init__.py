@@ -24,8 +24,8 @@ from suffuse.trajectory.trips.write import write_trips
 
 __all__ = [
     "ModelError",
-    "Requests",
     "RequestError",
+    "Requests",
     "RoadNetwork",
     "RoadNetworkError",
     "TrajectoryError",

@@ -9,8 +9,9 @@ from suffuse.trajectory.trips.table import Trips, concatenate
 def medoids(network: RoadNetwork, draws: list[Trips]) -> Trips:
     """For each request the draw whose length-weighted overlap with the other draws is largest, the first among equals.
 
-    `draws` hold one trip for every request each, in the same order. Overlap is metres in common over metres of both (with
-    repeats counted once), so the medoid maximises the expected score against one more draw from the same source.
+    `draws` hold one trip for every request each, in the same order. Overlap is metres in common over metres of both
+    (with repeats counted once), so the medoid maximises the expected score against one more draw from the same
+    source.
     """
     rows: list[int] = []
     count = len(draws[0])

@@ -42,8 +42,8 @@ def describe_trips(trips: Trips, network: RoadNetwork) -> dict[str, Any]:
         "minutes_a_trip": round(float(trips.duration_s.mean()) / 60, 1),
         "first_departure": f"{trips.depart.min()}Z",
         "last_departure": f"{trips.depart.max()}Z",
-        "segments_used": int(len(np.unique(trips.segment))),
-        "different_requests": int(len(np.unique(trips.origin * len(network) + trips.destination))),
+        "segments_used": len(np.unique(trips.segment)),
+        "different_requests": len(np.unique(trips.origin * len(network) + trips.destination)),
     }
 
 

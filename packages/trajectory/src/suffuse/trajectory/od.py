@@ -26,7 +26,9 @@ def parse_depart(text: str, where: str) -> np.datetime64:
     """A departure: `08:00`, `08:00:30` (on a Monday), or ISO 8601; UTC unless it names an offset."""
     try:
         value = text.strip()
-        moment = datetime.fromisoformat(f"{FIRST_DAY}T{value}" if re.match(r"^\d{1,2}:\d{2}(:\d{2})?$", value) else value)
+        moment = datetime.fromisoformat(
+            f"{FIRST_DAY}T{value}" if re.match(r"^\d{1,2}:\d{2}(:\d{2})?$", value) else value
+        )
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
         return np.datetime64(moment, "s")
@@ -45,7 +47,8 @@ class PlaceFinder:
         open_[list(network.closed)] = False
         self.open = np.flatnonzero(open_)
         coordinates, owner = shapely.get_coordinates(network.geometry[self.open], return_index=True)
-        self.tree = shapely.STRtree(shapely.linestrings(network.to_metres(coordinates), indices=owner))
+        lines = np.atleast_1d(np.asarray(shapely.linestrings(network.to_metres(coordinates), indices=owner)))
+        self.tree = shapely.STRtree(list(lines))
 
     def __call__(self, text: str, where: str) -> int:
         """Segment index. Raises RequestError, its sentence starting with `where`."""
@@ -62,7 +65,7 @@ class PlaceFinder:
             lon, lat = np.nan, np.nan
         if not (abs(lon) <= 180 and abs(lat) <= 90):
             raise RequestError(
-                f"{where}: {text!r} is neither a segment id nor a pair of longitude (-180 to 180) and latitude (-90 to 90)"
+                f"{where}: {text!r} is neither a segment id nor a longitude (-180 to 180) and latitude (-90 to 90)"
             )
         point = shapely.Point(network.to_metres(np.array([[lon, lat]]))[0])
         found, distance = self.tree.query_nearest(point, return_distance=True, all_matches=False)
@@ -81,9 +84,9 @@ def read_requests(
 ) -> tuple[Requests, list[str]]:
     """Requests of an OD file, and a sentence for each line that was skipped.
 
-    `origin` and `destination` hold a segment id or a quoted "lon,lat" pair (also "lon lat"); instead of them there may be
-    the four columns `origin_lon, origin_lat, destination_lon, destination_lat`. `depart` is optional; `trip_id` too.
-    `depart` as an argument holds where the file has none; without either it is 08:00.
+    `origin` and `destination` hold a segment id or a quoted "lon,lat" pair (also "lon lat"); instead of them there
+    may be the four columns `origin_lon, origin_lat, destination_lon, destination_lat`. `depart` is optional;
+    `trip_id` too. `depart` as an argument holds where the file has none; without either it is 08:00.
 
     Raises RequestError with file and line.
     """
@@ -99,12 +102,17 @@ def read_requests(
     quads = ("origin_lon", "origin_lat", "destination_lon", "destination_lat")
     by_pairs = set(quads) <= set(columns)
     if not by_pairs and not {"origin", "destination"} <= set(columns):
-        raise RequestError(f"{path}: needs the columns origin,destination (or {','.join(quads)}); it has {','.join(columns) or 'none'}")
+        raise RequestError(
+            f"{path}: needs the columns origin,destination (or {','.join(quads)}); it has {','.join(columns) or 'none'}"
+        )
     if not lines:
         raise RequestError(f"{path}: holds no requests, only a header")
     find = PlaceFinder(network)
     usual = np.datetime64(f"{FIRST_DAY}T08:00:00", "s") if depart is None else depart
-    ends, departs, names, skipped = [], [], [], []
+    ends: list[list[int]] = []
+    departs: list[np.datetime64] = []
+    names: list[str] = []
+    skipped: list[str] = []
     for number, row in lines:
         where = f"{path}, line {number}"
         try:

@@ -1,12 +1,12 @@
 """Generation by several processes: each loads city and model once, and answers parts of the requests.
 
-Threads inside one process share a small transformer badly; processes do not share at all. Parts carry the number of their
-first request, so the trips are the same as those of one process.
+Threads inside one process share a small transformer badly; processes do not share at all. Parts carry the number of
+their first request, so the trips are the same as those of one process.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 import numpy as np
@@ -30,7 +30,7 @@ class Job:
     model: str
     closed: tuple[int, ...] = ()
     """Segment indices."""
-    config: GenerationConfig = GenerationConfig()
+    config: GenerationConfig = field(default_factory=GenerationConfig)
     best_of: int = 1
     threads: int | None = None
 
@@ -43,7 +43,7 @@ class Worker:
             torch.set_num_threads(job.threads)
         self.job = job
         home = load_city(job.city) if network is None else network
-        self.model: TripGenerator | Baseline = load_model(job.model, home)
+        self.model: TripGenerator | Baseline = load_model(job.model, home, city=job.city)
         self.network = home
         if job.closed:
             self.network = home.without(np.array(job.closed))
@@ -76,7 +76,10 @@ def _answer(requests: Requests, first: int) -> Trips:
 def answer(job: Job, requests: Requests, *, workers: int = 1, local: Worker | None = None) -> Iterator[Trips]:
     """One trip a request, in order, a part at a time. `local` is a worker to use if one process is enough."""
     size = job.config.batch_size
-    parts = [(first, requests.take(np.arange(first, min(first + size, len(requests))))) for first in range(0, len(requests), size)]
+    parts = [
+        (first, requests.take(np.arange(first, min(first + size, len(requests)))))
+        for first in range(0, len(requests), size)
+    ]
     if workers == 1:
         worker = local or Worker(job)
         for first, part in parts:

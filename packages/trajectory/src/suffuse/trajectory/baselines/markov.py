@@ -1,6 +1,7 @@
 """A Markov chain over segments, conditioned on the zone of the destination.
 
-It knows where a trip is heading but not how to get there, so that some walks never arrive: those end at the length limit.
+It knows where a trip is heading but not how to get there, so that some walks never arrive: those end at the length
+limit.
 """
 
 from typing import Any, ClassVar, Self

@@ -1,4 +1,4 @@
-"""The recursive logit of route choice as a generator: learned costs, weights by maximum likelihood, sampled turn by turn.
+"""The recursive logit of route choice as a generator: learned costs, weights by maximum likelihood, drawn turn by turn.
 
 Every walk arrives, because the value function counts only ways that end at the destination.
 """
@@ -176,9 +176,9 @@ def estimate_weights(
 ) -> Estimate:
     """The likeliest weights for trips whose turns were not counted.
 
-    The log-likelihood of a route is minus its cost, less log z of its origin (their eq. 11); it is concave in the weights,
-    and infinitely bad where the value function ceases to exist. Newton steps with the outer product of the scores
-    (Berndt, Hall, Hall and Hausman 1974) are halved until they gain.
+    The log-likelihood of a route is minus its cost, less log z of its origin (their eq. 11); it is concave in the
+    weights, and infinitely bad where the value function ceases to exist. Newton steps with the outer product of the
+    scores (Berndt, Hall, Hall and Hausman 1974) are halved until they gain.
     """
     fixed = fixed_features(graph, network)
     groups = _by_zone(graph, turns, trips)

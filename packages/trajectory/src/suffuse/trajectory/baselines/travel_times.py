@@ -35,7 +35,8 @@ class TravelTimes:
         """Ratio of observed to expected seconds: of all, by class, by class and hour, by segment, each over the last.
 
         A factor on few observations is drawn to 1, so segments never driven keep the speed of their class, and trips
-        without times leave free flow. The first and last segment of a trip are left out: trips start and end on their way.
+        without times leave free flow. The first and last segment of a trip are left out: trips start and end on their
+        way.
         """
         observed, row, segment = _inner_traversals(trips)
         road_class, hour = class_of(network)[segment], trips.hour.astype(np.int64)[row]

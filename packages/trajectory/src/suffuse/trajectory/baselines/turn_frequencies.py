@@ -4,6 +4,7 @@ Dimensions: s segments, t transitions, z zones, k trips, e pairs (zone, transiti
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,8 +18,8 @@ from suffuse.trajectory.trips.table import Trips
 def destination_zones(network: RoadNetwork, trips: Trips, depth: int) -> Int[ndarray, " s"]:
     """Zone of each segment: at most 2**depth zones in which about equally many trips end.
 
-    The city is halved `depth` times at the weighted median of its longer side (a k-d tree), so zones are small where many
-    trips end. Every segment counts a little, so that a zone is never empty.
+    The city is halved `depth` times at the weighted median of its longer side (a k-d tree), so zones are small where
+    many trips end. Every segment counts a little, so that a zone is never empty.
     """
     xy = network.to_metres(network.centroid_lonlat)
     weight = np.bincount(trips.destination, minlength=len(network)) + 0.01
@@ -26,7 +27,7 @@ def destination_zones(network: RoadNetwork, trips: Trips, depth: int) -> Int[nda
     for _ in range(depth):
         order = np.argsort(zone, kind="stable")
         bounds = np.flatnonzero(np.diff(zone[order], prepend=-1, append=-2))
-        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, end in pairwise(bounds):
             members = order[first:end]
             axis = int(np.ptp(xy[members], axis=0).argmax())
             along = members[np.argsort(xy[members, axis], kind="stable")]

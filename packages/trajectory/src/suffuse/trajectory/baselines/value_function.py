@@ -1,17 +1,19 @@
 """The recursive logit: choosing one segment after another with the whole rest of the way in mind.
 
-Fosgerau, Frejinger and Karlstrom, "A link based network route choice model with unrestricted choice set" (Transportation
-Research Part B, 2013), with the scale of the random terms inside the weights. A traveller on segment k bound for d takes the
-transition to a with probability
+Fosgerau, Frejinger and Karlstrom, "A link based network route choice model with unrestricted choice set"
+(Transportation Research Part B, 2013), with the scale of the random terms inside the weights. A traveller on segment
+k bound for d takes the transition to a with probability
 
-    P(a | k) = exp(v(a|k) + V(a) - V(k)),    V(k) = log sum_a exp(v(a|k) + V(a)),    V(d) = 0          (their eq. 4 and 3)
+    P(a | k) = exp(v(a|k) + V(a) - V(k)),    V(k) = log sum_a exp(v(a|k) + V(a)),    V(d) = 0          (their eq. 4
+    and 3)
 
-where v is minus the cost of the transition and V the expected least cost of all ways on, which may be of any length. In
-z = exp V this is the linear system z = M z + b, M the matrix of exp v with row d at 0 and b the unit vector of d (eq. 6 to 8).
+where v is minus the cost of the transition and V the expected least cost of all ways on, which may be of any length.
+In z = exp V this is the linear system z = M z + b, M the matrix of exp v with row d at 0 and b the unit vector of d
+(eq. 6 to 8).
 
-M without that zero is the same for all destinations whose costs are the same, so one sparse LU factorisation serves a whole
-zone: with w = (I - M)^-1 b, z = w / w_d. I - M is an M-matrix, whose factors and solutions are sums of terms of one sign,
-so that values as small as exp(-700) keep their digits.
+M without that zero is the same for all destinations whose costs are the same, so one sparse LU factorisation serves a
+whole zone: with w = (I - M)^-1 b, z = w / w_d. I - M is an M-matrix, whose factors and solutions are sums of terms of
+one sign, so that values as small as exp(-700) keep their digits.
 
 Dimensions: s segments, t transitions, f features of a transition.
 """
@@ -50,7 +52,7 @@ class ValueFunction:
             )
         except RuntimeError as error:  # exactly singular
             raise NoValueError(str(error)) from None
-        # A matrix with no positive entry off the diagonal is an M-matrix if and only if it takes some positive vector to
+        # A matrix with no positive entry off the diagonal is an M-matrix if and only if it takes a positive vector to
         # a positive one (Berman and Plemmons 1994, ch. 6, I27): the solution for a right side of ones is that vector.
         visits = self._factors.solve(np.ones(size))
         if not (np.isfinite(visits).all() and (visits > 0).all()):
@@ -84,11 +86,12 @@ class ValueFunction:
         # Row `origin` of (I - M)^-1, less the way through the destination (Sherman and Morrison): what flows out of
         # each segment before the destination is reached.
         unit[destination], unit[origin] = 0.0, 1.0
-        flow = self._factors.solve(unit, trans="T")
+        flow = self._factors.solve(unit, trans="T")  # type: ignore[call-overload]  # the stubs leave `trans` out
         onward = np.zeros(graph.segments)
         turns = slice(graph.start[destination], graph.start[destination + 1])
         onward[graph.after[turns]] = self.weight[turns]
-        flow = flow - self._factors.solve(onward, trans="T") * (flow[destination] / visits[destination])
+        back = self._factors.solve(onward, trans="T")  # type: ignore[call-overload]
+        flow = flow - back * (flow[destination] / visits[destination])
         flow[destination] = 0.0
         taken = flow[graph.before] * self.weight * value[graph.after] / value[origin]
         return float(np.log(value[origin])), taken @ features

@@ -149,7 +149,7 @@ def tune(network: RoadNetwork, trips: Trips, *, seed: int = 0) -> ZonePathSettin
         for field, choices in CHOICES.items():
             place = choices.index(getattr(best, field))
             for neighbour in choices[max(place - 1, 0) : place + 2]:
-                trial = replace(best, **{field: neighbour})
+                trial = replace(best, **{field: neighbour})  # type: ignore[arg-type]
                 if score(trial) > score(best):
                     best, improved = trial, True
     return best

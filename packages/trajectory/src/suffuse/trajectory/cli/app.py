@@ -1,4 +1,4 @@
-"""The command line: `suffuse-trajectory VERB`, also `suffuse trajectory VERB`. Each verb parses, calls the API, writes."""
+"""The command line: `suffuse-trajectory VERB`, also `suffuse trajectory VERB`. A verb parses, calls the API, writes."""
 
 import logging
 import os

@@ -14,15 +14,12 @@ from suffuse.trajectory.corpus import is_simulated, training_trips
 from suffuse.trajectory.demand import DemandConfig, simulate_requests
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.metrics import evaluate as score
-from suffuse.trajectory.model.pretrained import load_model
+from suffuse.trajectory.model.pretrained import NEED_NO_TRIPS, load_model
 from suffuse.trajectory.roads.atomic import replacing
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
-
-FREE = ("dijkstra", "dijkstra-time")
-"""Baselines that need no trips to learn from."""
 
 
 def chosen_baselines(text: str) -> list[str]:
@@ -37,16 +34,18 @@ def chosen_baselines(text: str) -> list[str]:
 
 
 def fitted(names: list[str], city: str, network: RoadNetwork, train: Path | None) -> dict[str, Baseline]:
-    """Baselines ready to answer; those that need trips are left out, with a note, where there are none to learn from."""
+    """Baselines ready to answer; those that need trips are left out, with a note, where there are none."""
     found: dict[str, Baseline] = {}
     trips: Trips | None = None
     for name in names:
-        if name not in FREE and trips is None:
+        if name not in NEED_NO_TRIPS and trips is None:
             try:
                 trips = training_trips(city, network, file=train)
             except TripError as error:
-                console.print(f"Note: only {', '.join(FREE)} beside it; {error}", highlight=False, soft_wrap=True)
-                return {name: load_model(name, network) for name in names if name in FREE}  # type: ignore[misc]
+                console.print(
+                    f"Note: only {', '.join(NEED_NO_TRIPS)} beside it; {error}", highlight=False, soft_wrap=True
+                )
+                return {name: load_model(name, network) for name in names if name in NEED_NO_TRIPS}  # type: ignore[misc]
         with console.status(f"Fitting {name}"):
             found[name] = BASELINES[name].fit(network, trips) if trips is not None else load_model(name, network)  # type: ignore[assignment]
     return found
@@ -57,12 +56,17 @@ def evaluate(
     generated: Annotated[Path, typer.Option("--generated", help="Trips to judge.")],
     city: City = "la-serena",
     real: Annotated[
-        Path | None, typer.Option("--real", help="Real trips. Default for the named cities: simulated ones, same requests.")
+        Path | None,
+        typer.Option("--real", help="Real trips. Default for the named cities: simulated ones, same requests."),
     ] = None,
     floor: Annotated[Path | None, typer.Option("--floor", help="A second, independent set of real trips.")] = None,
-    train: Annotated[Path | None, typer.Option("--train", help="Trips the baselines learn from. Default: the city's own.")] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Trips the baselines learn from. Default: the city's own.")
+    ] = None,
     baselines: Annotated[str, typer.Option("--baselines", help="all, none, or names separated by commas.")] = "all",
-    pairing: Annotated[str, typer.Option("--pairing", help="segments, or HOSER's cells of 0.001 degrees.")] = "segments",
+    pairing: Annotated[
+        str, typer.Option("--pairing", help="segments, or HOSER's cells of 0.001 degrees.")
+    ] = "segments",
     json_out: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
     seed: Seed = 0,
     on_error: OnError = "fail",

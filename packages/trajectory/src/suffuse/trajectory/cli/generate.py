@@ -78,19 +78,35 @@ def generate(
     ] = None,
     depart: Annotated[str | None, typer.Option("--depart", help="Departure of all trips: 08:00 or ISO 8601.")] = None,
     close: Annotated[str, typer.Option("--close", help="Segment ids that no trip may use, separated by commas.")] = "",
-    decoding: Annotated[str, typer.Option("--decoding", help="confidence (block by block) or dcd (sliding window).")] = "confidence",
+    decoding: Annotated[
+        str, typer.Option("--decoding", help="confidence (block by block) or dcd (sliding window).")
+    ] = "confidence",
     blocks: Annotated[int, typer.Option("--blocks", min=1, max=64, help="Segments a block, or masks a window.")] = 8,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Most denoising steps a block.")] = 8,
-    threshold: Annotated[float, typer.Option("--threshold", help="Confidence from which a segment is committed.")] = 0.97,
-    order: Annotated[str | None, typer.Option("--order", help="left or confidence: which positions come first. Default: left for confidence decoding, confidence for dcd.")] = None,
-    least: Annotated[float, typer.Option("--least", help="Segments less probable than this share of the likeliest are not drawn.")] = 0.03,
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="Confidence from which a segment is committed.")
+    ] = 0.97,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--order",
+            help="left or confidence: which positions come first. Default: left, but confidence with dcd.",
+        ),
+    ] = None,
+    least: Annotated[
+        float, typer.Option("--least", help="Segments less probable than this share of the likeliest are not drawn.")
+    ] = 0.03,
     guidance: Annotated[float, typer.Option("--guidance", help="Classifier-free guidance w; 0 for none.")] = 0.0,
     temperature: Annotated[float, typer.Option("--temperature", help="1 samples, 0 takes the likeliest.")] = 1.0,
     best_of: Annotated[int, typer.Option("--best-of", min=1, help="Draws a request, of which the medoid is kept.")] = 1,
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Requests planned together; bounds memory.")] = 512,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Requests planned together; bounds memory.")
+    ] = 512,
     threads: Threads = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: one a core for large jobs.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes. Default: one a core for large jobs.")
+    ] = None,
     on_error: OnError = "fail",
 ) -> None:
     """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml."""

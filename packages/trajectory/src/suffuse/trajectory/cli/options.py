@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -35,11 +35,13 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def checked_on_error(value: str) -> str:
+def checked_on_error(value: str) -> Literal["fail", "skip"]:
     """`fail` or `skip`. Raises ValueError for anything else."""
-    if value not in ("fail", "skip"):
-        raise ValueError(f"--on-error is {value!r}, but must be fail or skip")
-    return value
+    if value == "fail":
+        return "fail"
+    if value == "skip":
+        return "skip"
+    raise ValueError(f"--on-error is {value!r}, but must be fail or skip")
 
 
 @contextmanager

@@ -17,7 +17,9 @@ def prepare(
         Path | None,
         typer.Option("--source", help="Your road file; for the named cities, aequilibrae's wheel or its coquimbo.zip."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write. Default: where --city NAME looks.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write. Default: where --city NAME looks.")
+    ] = None,
     join: Annotated[bool, typer.Option("--join/--keep", help="Join segments at nodes where nothing meets.")] = True,
 ) -> None:
     """Make a city folder: the roads, joined at nodes of degree two and cut to what is strongly connected."""

@@ -21,7 +21,9 @@ def simulate(
     out: Out,
     city: City = "la-serena",
     n: Annotated[int, typer.Option("-n", min=1, help="How many trips.")] = 1000,
-    part: Annotated[str, typer.Option("--part", help="train, val or test: parts share no pair of 500 m cells.")] = "test",
+    part: Annotated[
+        str, typer.Option("--part", help="train, val or test: parts share no pair of 500 m cells.")
+    ] = "test",
     again: Annotated[
         Path | None, typer.Option("--again", help="Trips whose requests are driven once more, by other drivers.")
     ] = None,

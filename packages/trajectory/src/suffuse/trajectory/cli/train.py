@@ -15,6 +15,7 @@ from suffuse.trajectory.model.training import recipe_summary, train_model
 from suffuse.trajectory.provenance import write_run
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
+from suffuse.trajectory.trips.table import Trips
 
 HELD_OUT = 512
 """Held-out trips whose likelihood is measured during training."""
@@ -26,13 +27,22 @@ def train(
     city: City = "la-serena",
     trips: Annotated[
         Path | None,
-        typer.Option("--trips", help="Trips of the city: CSV, GeoJSON, Parquet, GPX. Default: those in the city folder, "
-                     "simulated ones for the named cities."),
+        typer.Option(
+            "--trips",
+            help="Trips of the city: CSV, GeoJSON, Parquet, GPX. Default: those in the city folder, "
+            "simulated ones for the named cities.",
+        ),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="trajdlm, markov, zone-path, recursive-logit, dijkstra, dijkstra-time.")] = "trajdlm",
+    model: Annotated[
+        str, typer.Option("--model", help="trajdlm, markov, zone-path, recursive-logit, dijkstra, dijkstra-time.")
+    ] = "trajdlm",
     recipe: Annotated[str, typer.Option("--recipe", help="la-serena, city or tiny.")] = "city",
-    held_out: Annotated[Path | None, typer.Option("--held-out", help="Trips that are only measured, never trained on.")] = None,
-    count: Annotated[int | None, typer.Option("--count", min=1, help="Simulated trips, or the most trips to take.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option("--held-out", help="Trips that are only measured, never trained on.")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", min=1, help="Simulated trips, or the most trips to take.")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps instead of the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Trips a step instead of the recipe's.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
@@ -61,6 +71,7 @@ def train(
         write_run(out / "baseline.json", arguments, trips=len(table))
         console.print(f"{model} written to {out}", highlight=False, soft_wrap=True)
         return
+    apart: Trips | None
     if held_out is not None:
         apart = read_trips(held_out, network)
     else:

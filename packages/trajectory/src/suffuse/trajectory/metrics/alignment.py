@@ -1,8 +1,8 @@
 """How far two trips of one request lie apart: Hausdorff distance, dynamic time warping, edit distance on real sequence.
 
-All three read one matrix of haversine distances between the segment centroids of the two trips. Definitions follow the
-evaluation notebook of HOSER (AAAI 2025), with its earth radii; differences to it: time warping is exact here (the notebook's
-`fastdtw` gives an upper bound), and the edit distance comes twice, see `Alignment`.
+All three read one matrix of haversine distances between the segment centroids of the two trips. Definitions follow
+the evaluation notebook of HOSER (AAAI 2025), with its earth radii; differences to it: time warping is exact here (the
+notebook's `fastdtw` gives an upper bound), and the edit distance comes twice, see `Alignment`.
 
 Dimensions: a, b points of two trips; k pairs.
 """
@@ -75,7 +75,7 @@ def _warp(distance: ndarray) -> float:
             left = distance[i, j] + min(left, above[j + 1], corner)
             corner = above[j + 1]
             above[j + 1] = left
-    return above[columns]
+    return float(above[columns])
 
 
 @njit(cache=True)

@@ -22,8 +22,8 @@ def jensen_shannon(p: Float[ndarray, " h"], q: Float[ndarray, " h"]) -> float:
 def histogram_divergence(real: Float[ndarray, " a"], other: Float[ndarray, " b"]) -> float:
     """Divergence in nats over HOSER's bins: 99 equal ones on [0, max of real) and [max of real, inf).
 
-    Even two samples of one distribution differ, by about (bins in use) / 8 * (1/a + 1/b): compare at equal sizes only. NaN
-    where a side is empty or all real values are 0 (trips without times).
+    Even two samples of one distribution differ, by about (bins in use) / 8 * (1/a + 1/b): compare at equal sizes
+    only. NaN where a side is empty or all real values are 0 (trips without times).
     """
     top = real.max(initial=0.0)
     if not top > 0 or len(other) == 0:

@@ -1,7 +1,7 @@
 """Divergences of whole sets of trips, and the same at equal size, where they can be compared with the floor.
 
-A divergence between two samples shrinks with their size even when nothing is wrong, so every row is also measured between
-random samples of one size. Dimensions: k trips, v values.
+A divergence between two samples shrinks with their size even when nothing is wrong, so every row is also measured
+between random samples of one size. Dimensions: k trips, v values.
 """
 
 from collections.abc import Mapping

@@ -140,20 +140,20 @@ def evaluate(
 ) -> Evaluation:
     """Score `generated` against `real` on one network.
 
-    `requests` are what each generated trip was asked for, row by row; without them every trip is taken to have been asked
-    for its own two ends. A trip is compared with a real trip of the same request: the i-th with the i-th.
+    `requests` are what each generated trip was asked for, row by row; without them every trip is taken to have been
+    asked for its own two ends. A trip is compared with a real trip of the same request: the i-th with the i-th.
 
     `floor` is a second set of real trips, scored like a generated one: the best that any model can do. Without it the
-    floor is taken inside `real`: paired figures from the first two trips of every request made twice, divergences between
-    disjoint random halves. Trips of frequent requests are more alike than others, so that floor of the paired figures is
-    a little better than the truth.
+    floor is taken inside `real`: paired figures from the first two trips of every request made twice, divergences
+    between disjoint random halves. Trips of frequent requests are more alike than others, so that floor of the paired
+    figures is a little better than the truth.
 
     `redraw` is a second answer to every request by what made `generated`, for the overlap of two draws; without it that
     is taken from the requests that `generated` answers twice.
 
-    Every baseline answers the requests of the generated trips, and once more with another seed. `on_row` is called with
-    the name of each row before it is worked out. Raises `TripError` for an empty set and for requests that are not one a
-    generated trip.
+    Every baseline answers the requests of the generated trips, and once more with another seed. `on_row` is called
+    with the name of each row before it is worked out. Raises `TripError` for an empty set and for requests that are
+    not one a generated trip.
     """
     for what, trips in (("real", real), ("generated", generated), ("floor", floor)):
         if trips is not None and len(trips) == 0:

@@ -1,7 +1,7 @@
 """What is measured of one trip: kilometres, radius of gyration, minutes. The point of a segment is its centroid.
 
-Definitions follow the evaluation notebook of HOSER (AAAI 2025, arXiv 2501.02737). Dimensions: s segments, k trips, m segments
-of all trips, p points.
+Definitions follow the evaluation notebook of HOSER (AAAI 2025, arXiv 2501.02737). Dimensions: s segments, k trips, m
+segments of all trips, p points.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def distances_km(network: RoadNetwork, trips: Trips) -> Float[ndarray, " k"]:
 
 
 def radii_of_gyration_km(network: RoadNetwork, trips: Trips) -> Float[ndarray, " k"]:
-    """Mean (HOSER's choice, not root mean square) great-circle distance of the centroids from their mean lon/lat, in km."""
+    """Mean (HOSER's choice, not root mean square) great-circle km of the centroids from their mean lon/lat."""
     points = network.centroid_lonlat[trips.segment]
     owner = np.repeat(np.arange(len(trips)), trips.lengths)
     count = np.maximum(trips.lengths, 1)

@@ -1,7 +1,7 @@
 """Training batches of trips: batch k depends on the seed and on k alone, so a run resumes exactly.
 
-Trips are divided into folds; a batch comes from one fold and reads the observed usage of the others, so that no trip helps
-to predict itself. Some batches see no usage at all, so that the model also works in a city without trips.
+Trips are divided into folds; a batch comes from one fold and reads the observed usage of the others, so that no trip
+helps to predict itself. Some batches see no usage at all, so that the model also works in a city without trips.
 
 Dimensions: b trips of a batch, n positions after the origin, k trips, m candidates, q masked positions.
 """
@@ -29,9 +29,9 @@ from suffuse.trajectory.trips.table import Trips
 class BatchConfig:
     """How trips become training batches.
 
-    `block_sizes` and `block_weights`: one size is drawn a batch, so that one model serves any block size at generation; 1
-    is plain autoregression. `drop_condition`: share of trips whose destination and hour are hidden (guidance).
-    `no_usage`: share of batches that see no observed usage.
+    `block_sizes` and `block_weights`: one size is drawn a batch, so that one model serves any block size at
+    generation; 1 is plain autoregression. `drop_condition`: share of trips whose destination and hour are hidden
+    (guidance). `no_usage`: share of batches that see no observed usage.
     """
 
     trips: int = 128
@@ -44,7 +44,9 @@ class BatchConfig:
 
     def __post_init__(self) -> None:
         if len(self.block_sizes) != len(self.block_weights) or min(self.block_sizes) < 1:
-            raise ValueError(f"each of block_sizes {self.block_sizes} (at least 1) needs a weight in {self.block_weights}")
+            raise ValueError(
+                f"each of block_sizes {self.block_sizes} (at least 1) needs a weight in {self.block_weights}"
+            )
         if self.folds < 2:
             raise ValueError(f"folds must be at least 2, got {self.folds}")
 
@@ -85,7 +87,9 @@ class DestinationCosts:
     Time and length are the same whatever was observed, so they are taken from `shared` where it is given.
     """
 
-    def __init__(self, city: CityFeatures, destinations: Int[ndarray, " d"], shared: "DestinationCosts | None" = None) -> None:
+    def __init__(
+        self, city: CityFeatures, destinations: Int[ndarray, " d"], shared: "DestinationCosts | None" = None
+    ) -> None:
         self.city = city
         self.nodes = np.unique(city.network.from_node[destinations])
         metrics = city.cost if shared is None else city.cost[2:]
@@ -146,7 +150,10 @@ class TripBatches:
         rows = rows[: len(rows) // size * size]
         bundle = 32 * size
         rows = np.concatenate(
-            [part[np.argsort(self.trips.lengths[part], kind="stable")] for part in np.split(rows, range(bundle, len(rows), bundle))]
+            [
+                part[np.argsort(self.trips.lengths[part], kind="stable")]
+                for part in np.split(rows, range(bundle, len(rows), bundle))
+            ]
         )
         return rng.permutation(rows.reshape(-1, size))
 
@@ -159,7 +166,9 @@ class TripBatches:
 
     def make(self, rows: Int[ndarray, " b"], use: int, *, progress: float, rng: np.random.Generator) -> TripBatch:
         """A batch of the given trips; `use` 0 hides observed usage, f + 1 shows that of all folds but f."""
-        size = int(rng.choice(self.config.block_sizes, p=np.array(self.config.block_weights) / sum(self.config.block_weights)))
+        size = int(
+            rng.choice(self.config.block_sizes, p=np.array(self.config.block_weights) / sum(self.config.block_weights))
+        )
         costs = self.costs[use].rows(self.trips.destination[rows])
         return make_batch(
             self.cities[use], self.trips.take(rows), costs, noise=self.noise, block_size=size, progress=progress,

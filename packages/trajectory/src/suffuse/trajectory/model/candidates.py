@@ -1,11 +1,12 @@
 """Topology-constrained candidates: which segments may stand at a masked position, given what is committed around it.
 
-A masked position lies in a gap between a committed segment on its left (there is always one: the origin) and, perhaps, one
-on its right. What may stand there is exactly what lies the right number of transitions ahead of the left one *and* behind
-the right one, and from where the destination can still be reached within the length left. Scoring these few in place of the
-whole vocabulary is exact: everything else has probability zero.
+A masked position lies in a gap between a committed segment on its left (there is always one: the origin) and,
+perhaps, one on its right. What may stand there is exactly what lies the right number of transitions ahead of the left
+one *and* behind the right one, and from where the destination can still be reached within the length left. Scoring
+these few in place of the whole vocabulary is exact: everything else has probability zero.
 
-Dimensions: b trips, n positions (position 0 holds the origin), q masked positions, m candidates of all of them, s segments.
+Dimensions: b trips, n positions (position 0 holds the origin), q masked positions, m candidates of all of them, s
+segments.
 """
 
 from dataclasses import dataclass
@@ -47,8 +48,16 @@ class Candidates:
 @njit(cache=True)
 @no_type_check
 def grow_level(
-    ptr: ndarray, adjacent: ndarray, source: ndarray, count: int, out: ndarray, end: int, last: int, forward: bool,
-    stamp: ndarray, mark: int,
+    ptr: ndarray,
+    adjacent: ndarray,
+    source: ndarray,
+    count: int,
+    out: ndarray,
+    end: int,
+    last: int,
+    forward: bool,
+    stamp: ndarray,
+    mark: int,
 ) -> int:
     """One level from another: neighbours of `source[:count]` into `out`, each once; returns how many."""
     used = 0
@@ -80,8 +89,18 @@ def grow_level(
 @njit(cache=True)
 @no_type_check
 def _collect(
-    succ_ptr: ndarray, succ: ndarray, pred_ptr: ndarray, pred: ndarray, tokens: ndarray, masked: ndarray, block: ndarray,
-    destination: ndarray, hops: ndarray, hops_row: ndarray, limit: ndarray, capacity: int,
+    succ_ptr: ndarray,
+    succ: ndarray,
+    pred_ptr: ndarray,
+    pred: ndarray,
+    tokens: ndarray,
+    masked: ndarray,
+    block: ndarray,
+    destination: ndarray,
+    hops: ndarray,
+    hops_row: ndarray,
+    limit: ndarray,
+    capacity: int,
 ) -> tuple[ndarray, ...]:
     trips, length = tokens.shape
     end = len(succ_ptr) - 1
@@ -149,7 +168,16 @@ def _collect(
                 right[query], right_gap[query] = r_segment, m if has_right else 0
                 query += 1
                 start[query] = used
-    return row[:query], position[:query], start[: query + 1], flat[:used], left[:query], left_gap[:query], right[:query], right_gap[:query]
+    return (
+        row[:query],
+        position[:query],
+        start[: query + 1],
+        flat[:used],
+        left[:query],
+        left_gap[:query],
+        right[:query],
+        right_gap[:query],
+    )
 
 
 def collect_candidates(
@@ -165,9 +193,10 @@ def collect_candidates(
 ) -> Candidates:
     """Candidates of every masked position, in order of trip and position.
 
-    `tokens` are segments (s for a trip that is over; anything where masked), `block` says which positions see one another:
-    a gap ends with its block. With `hops` (see `hops_to`; row `hops_row[i]` for trip i) a candidate at position p is kept
-    only if p plus its hops to the destination is at most `limit[i]`. Position 0 must not be masked.
+    `tokens` are segments (s for a trip that is over; anything where masked), `block` says which positions see one
+    another: a gap ends with its block. With `hops` (see `hops_to`; row `hops_row[i]` for trip i) a candidate at
+    position p is kept only if p plus its hops to the destination is at most `limit[i]`. Position 0 must not be
+    masked.
     """
     ahead, behind = network.successors, network.predecessors
     none = np.full(len(tokens), -1, dtype=np.int64)
@@ -184,7 +213,8 @@ def collect_candidates(
         row, position, start, flat, left, left_gap, right, right_gap = found
         if len(flat) or not masked.any():
             return Candidates(
-                row=row, position=position, start=start, segment=flat, left=left, left_gap=left_gap, right=right, right_gap=right_gap
+                row=row, position=position, start=start, segment=flat, left=left, left_gap=left_gap, right=right,
+                right_gap=right_gap
             )  # fmt: skip
         capacity *= 4
         if capacity > 2**31:

@@ -1,6 +1,6 @@
 """The canvas that trips are drawn on: topology-constrained sampling for any decoder of `suffuse.backbone.discrete`.
 
-Whatever a decoder chooses to commit, what stands on the canvas can always be completed to a trip: each position is drawn
+Whatever a decoder chooses to commit, what stands on the canvas can always be completed to a trip: a position is drawn
 from the candidates that fit the committed segments on both sides and from where the destination is still in reach. Each
 trip draws from its own stream of random numbers, so that its batch mates have no say in it.
 
@@ -24,7 +24,7 @@ from suffuse.trajectory.model.relations import TOKEN_FEATURES, candidate_feature
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
 
 ROWS = 32
-"""Trips that the transformer sees together: always so many, the last ones filled up with copies. Equal shapes give equal
+"""Trips that the transformer sees together: always so many, the last filled up with copies. Equal shapes give equal
 rounding, so a trip is the same whoever else was asked for."""
 
 MOST_AT_ONCE = 64
@@ -32,7 +32,6 @@ MOST_AT_ONCE = 64
 
 ROWS_AT_ONCE = 1024
 """Candidates are scored in parts of this many, the last one padded, for the same reason."""
-
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,14 +84,26 @@ def _softmax(
 @njit(cache=True)
 @no_type_check
 def _write(
-    chosen: ndarray, force: bool, trip: ndarray, position: ndarray, start: ndarray, segment: ndarray,
-    logits: ndarray, probability: ndarray, uniform: ndarray, tokens: ndarray, masked: ndarray, destination: ndarray,
-    ptr: ndarray, adjacent: ndarray, end: int,
+    chosen: ndarray,
+    force: bool,
+    trip: ndarray,
+    position: ndarray,
+    start: ndarray,
+    segment: ndarray,
+    logits: ndarray,
+    probability: ndarray,
+    uniform: ndarray,
+    tokens: ndarray,
+    masked: ndarray,
+    destination: ndarray,
+    ptr: ndarray,
+    adjacent: ndarray,
+    end: int,
 ) -> None:
     """Draw and commit the chosen positions, each trip from left to right.
 
-    What was committed in this call narrows what may follow in the same gap. A trip that draws anything but the likeliest
-    segment stops there unless `force`: the other proposals were made without knowing of it.
+    What was committed in this call narrows what may follow in the same gap. A trip that draws anything but the
+    likeliest segment stops there unless `force`: the other proposals were made without knowing of it.
     """
     stamp = np.full(end + 1, -1, np.int64)
     source, following = np.empty(end + 1, np.int32), np.empty(end + 1, np.int32)
@@ -153,7 +164,7 @@ def _write(
 def padded_parts(hidden: Float[Tensor, "r w d"]) -> list[Float[Tensor, "p w d"]]:
     """Parts of `ROWS` rows each, the last one padded with zeros."""
     missing = -len(hidden) % ROWS
-    return list(torch.cat([hidden, hidden.new_zeros(missing, *hidden.shape[1:])]).split(ROWS))
+    return list(torch.split(torch.cat([hidden, hidden.new_zeros(missing, *hidden.shape[1:])]), ROWS))
 
 
 class RoadCanvas:
@@ -222,7 +233,9 @@ class RoadCanvas:
         """Start from empty caches: what was settled is computed again by the next `settle`."""
         branches = 2 if self.guidance else 1
         batch, length = self.tokens.shape
-        self.caches = [self.model.new_cache(batch, length + PREFIX + self.lead + 2 * MOST_AT_ONCE) for _ in range(branches)]
+        self.caches = [
+            self.model.new_cache(batch, length + PREFIX + self.lead + 2 * MOST_AT_ONCE) for _ in range(branches)
+        ]
         self.cached = torch.zeros_like(self.cached)
         everyone = np.arange(batch)
         for cache, dropped in zip(self.caches, (False, True), strict=False):
@@ -246,7 +259,7 @@ class RoadCanvas:
         self.about[trip, position] = token_features(self.city, segment, self.destination[trip], trip, self.costs)
 
     def _note_time(self, hidden: Float[Tensor, "r w d"], rows: Int[ndarray, " r"], first: Int[ndarray, " r"]) -> None:
-        """Read the travel times of some trips' tokens off their hidden states; `first` is the position of the leftmost."""
+        """Read the travel times of some trips' tokens off their hidden states; `first` is the leftmost's place."""
         mean, spread = (
             torch.cat(parts)[: len(rows)]
             for parts in zip(*(self.model.travel_time(part) for part in padded_parts(hidden)), strict=True)
@@ -258,12 +271,19 @@ class RoadCanvas:
         self.spread[trip, place[inside]] = spread.numpy()[inside]
 
     def _run(
-        self, trips: Int[ndarray, " r"], width: int, final: Int[ndarray, " b"], cache: KeyValueCache, *, dropped: bool, keep: bool
+        self,
+        trips: Int[ndarray, " r"],
+        width: int,
+        final: Int[ndarray, " b"],
+        cache: KeyValueCache,
+        *,
+        dropped: bool,
+        keep: bool,
     ) -> Float[Tensor, "r w d"]:
         """Run the transformer on `width` positions behind the cached ones of some trips, `ROWS` at a time.
 
-        Of each trip the first `final` ones are final and do not look at the others. With `keep` all are final, and their
-        keys and values go to the cache.
+        Of each trip the first `final` ones are final and do not look at the others. With `keep` all are final, and
+        their keys and values go to the cache.
         """
         out = []
         filled = int(cache.length.max()) + width
@@ -282,11 +302,13 @@ class RoadCanvas:
                 self.encoded.roads, torch.from_numpy(self.tokens[rows[:, None], place]),
                 torch.from_numpy(self.about[rows[:, None], place]), torch.full((ROWS,), dropped),
             )  # fmt: skip
-            hidden = torch.where(torch.from_numpy(self.open[rows[:, None], place])[..., None], self.model.mask_token, hidden)
+            hidden = torch.where(
+                torch.from_numpy(self.open[rows[:, None], place])[..., None], self.model.mask_token, hidden
+            )
             ragged = self.lead > 0 and not keep
             hidden = self.model.transformer.extend(
-                hidden, self.cached[index, None] + torch.arange(width) + PREFIX, part,
-                valid=torch.from_numpy(inside) if ragged else None, final=torch.from_numpy(final[rows]) if ragged else None,
+                hidden, self.cached[index, None] + torch.arange(width) + PREFIX, part, valid=torch.from_numpy(inside)
+                if ragged else None, final=torch.from_numpy(final[rows]) if ragged else None,
             )  # fmt: skip
             count = min(ROWS, len(trips) - begin)
             out.append(hidden[:count])
@@ -340,7 +362,12 @@ class RoadCanvas:
             self.city, candidates, self.tokens, self.open, block, self.destination, self.row, self.costs
         )
         trips = np.unique(candidates.row)
-        flat = np.searchsorted(trips, candidates.row) * total + candidates.position - 1 - self.cached.numpy()[candidates.row]
+        flat = (
+            np.searchsorted(trips, candidates.row) * total
+            + candidates.position
+            - 1
+            - self.cached.numpy()[candidates.row]
+        )
         logits = np.zeros(len(candidates.segment), dtype=np.float32)
         weights = (1 + self.guidance, -self.guidance) if self.guidance else (1.0,)
         for cache, dropped, weight in zip(self.caches, (False, True), weights, strict=False):

@@ -20,7 +20,7 @@ POPULARITY_GAIN = 3.0
 """A street that nobody was seen on counts this much longer, on top of its length, than the busiest one."""
 
 METRICS = 4
-"""Costs to go: free-flow time, length, length weighted by popularity, and surprise: what drivers to here would not do."""
+"""Costs to go: free-flow time, length, length weighted by popularity, and surprise: what drivers rarely do."""
 
 SURPRISE_PER_KM = 2.0
 """Nats that a kilometre counts beside the surprise of the turns on it."""
@@ -88,15 +88,19 @@ class CityFeatures:
     def learned_cost(self, zone: int) -> Float32[ndarray, " s"]:
         """Cost of each segment to drivers bound for a fine zone: surprise in nats, and a little for its length.
 
-        Surprise is -log of the share of those who left its first node that took it: first of all traffic, corrected by that
-        to the coarse zone around, then by that to the zone itself.
+        Surprise is -log of the share of those who left its first node that took it: first of all traffic, corrected
+        by that to the coarse zone around, then by that to the zone itself.
         """
         if zone not in self._learned:
             start = self.network.from_node
             share = 1 / np.bincount(start)[start]
             middle = (np.array(divmod(zone, 1024)) - 511.5) * ZONE_METRES[1]
             coarse = (np.floor(middle / ZONE_METRES[0]).astype(np.int64) + 512).clip(0, 1023)
-            levels = (self.usage.flow, self.usage.flow_to(0, int(coarse[0] * 1024 + coarse[1])), self.usage.flow_to(1, zone))
+            levels = (
+                self.usage.flow,
+                self.usage.flow_to(0, int(coarse[0] * 1024 + coarse[1])),
+                self.usage.flow_to(1, zone),
+            )
             for flow in levels:
                 share = (flow + PSEUDO_COUNT * share) / (np.bincount(start, flow)[start] + PSEUDO_COUNT)
             self._learned[zone] = (-np.log(share) + SURPRISE_PER_KM * self.network.length_m / 1000).astype(np.float32)

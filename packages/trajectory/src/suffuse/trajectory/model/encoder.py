@@ -1,7 +1,7 @@
 """The road encoder: what a street is like, from its own features and those of the streets around it.
 
-Graph attention over legal transitions, in both directions of travel. It reads features only: there is no table with a row
-a segment, so that the encoder carries to any other city.
+Graph attention over legal transitions, in both directions of travel. It reads features only: there is no table with a
+row a segment, so that the encoder carries to any other city.
 
 Dimensions: s segments, t transitions, f static features, r channels of a road.
 """
@@ -14,7 +14,7 @@ from torch_geometric.nn import GATv2Conv
 
 
 class RoadLayer(nn.Module):
-    """Residual layer: attention (GATv2, Brody et al. 2022) to the streets one may go to, and to those one may come from."""
+    """Residual layer: attention (GATv2, Brody et al. 2022) to the streets ahead and to those behind."""
 
     def __init__(self, width: int, heads: int, edge_features: int) -> None:
         super().__init__()
@@ -25,6 +25,7 @@ class RoadLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "s r"], edges: Int[Tensor, "2 t"], features: Float[Tensor, "t e"]
     ) -> Float[Tensor, "s r"]:
+        """One round of messages."""
         normed = self.norm(x)
         return x + F.silu(self.behind(normed, edges, features) + self.ahead(normed, edges.flip(0), features))
 
@@ -44,6 +45,7 @@ class RoadEncoder(nn.Module):
     def forward(
         self, segments: Float[Tensor, "s f"], edges: Int[Tensor, "2 t"], features: Float[Tensor, "t e"]
     ) -> Float[Tensor, "s+1 r"]:
+        """Road vectors from static features, transitions and the features of transitions."""
         x = self.embed(segments)
         for layer in self.layers:
             x = layer(x, edges, features)

@@ -30,13 +30,14 @@ TILE = 128
 class GenerationConfig:
     """How trips are drawn.
 
-    `guidance` is w of classifier-free guidance (0: none); `temperature` 1 samples what was learned, 0 takes the likeliest.
-    `least` leaves out what is less probable than this share of the likeliest segment: what a model gives to turns that nobody
-    takes adds up over a trip. `order` "left" draws a position beside its left neighbour before all that are unsure, which
-    keeps the trips as various as they were learned; "confidence" takes the surest position wherever it lies, which favours
-    the usual way. By default it is "left" for block decoding and "confidence" for deferred commitment.
-    `detour` bounds the length: a trip has at most `detour` times the fewest possible segments, plus `slack`.
-    `batch_size` is how many requests are planned together, which bounds memory and does not change the trips.
+    `guidance` is w of classifier-free guidance (0: none); `temperature` 1 samples what was learned, 0 takes the
+    likeliest. `least` leaves out what is less probable than this share of the likeliest segment: what a model gives
+    to turns that nobody takes adds up over a trip. `order` "left" draws a position beside its left neighbour before
+    all that are unsure, which keeps the trips as various as they were learned; "confidence" takes the surest position
+    wherever it lies, which favours the usual way. By default it is "left" for block decoding and "confidence" for
+    deferred commitment. `detour` bounds the length: a trip has at most `detour` times the fewest possible segments,
+    plus `slack`. `batch_size` is how many requests are planned together, which bounds memory and does not change the
+    trips.
     """
 
     decoding: Decoding = field(default_factory=lambda: ConfidenceDecoding(threshold=0.97))
@@ -107,7 +108,9 @@ def canvas_length(decoding: Decoding, longest: int) -> int:
     Whole chunks and a whole window, so that the longest trip of a tile decides on no shape that another one meets.
     """
     chunk, window = (
-        (decoding.block, decoding.block) if isinstance(decoding, ConfidenceDecoding) else (decoding.masks, decoding.width)
+        (decoding.block, decoding.block)
+        if isinstance(decoding, ConfidenceDecoding)
+        else (decoding.masks, decoding.width)
     )
     return 1 + -(-max(longest, window) // chunk) * chunk  # the end of a trip takes the origin's place in `longest`
 
@@ -116,7 +119,10 @@ def caching(decoding: Decoding, length: int) -> dict[str, int]:
     """How many final positions a canvas of `length` caches at a time, and how many a decoder may leave uncached."""
     if isinstance(decoding, ConfidenceDecoding):
         return {"chunk": decoding.block, "lead": 0}
-    return {"chunk": decoding.masks, "lead": length if decoding.cache == "none" else decoding.masks - 1 + decoding.delay}
+    return {
+        "chunk": decoding.masks,
+        "lead": length if decoding.cache == "none" else decoding.masks - 1 + decoding.delay,
+    }
 
 
 def draw_tile(
@@ -141,8 +147,8 @@ def draw_tile(
     over = (canvas.tokens == canvas.end).argmax(axis=1)
     segments = [canvas.tokens[trip, : over[trip]] for trip in range(len(requests))]
     seconds = [
-        network.free_flow_s[route] * np.exp(canvas.log_time[i, : len(route)] + canvas.spread[i, : len(route)] * normal[i, : len(route)])
-        for i, route in enumerate(segments)
+        network.free_flow_s[route] * np.exp(canvas.log_time[i, : len(route)] + canvas.spread[i, : len(route)] *
+        normal[i, : len(route)]) for i, route in enumerate(segments)
     ]  # fmt: skip
     left = [np.rint(np.cumsum(spent)) for spent in seconds]  # whole seconds, as recorded trips have them
     return Trips(
@@ -173,8 +179,8 @@ def generate_batches(
     if len(lost):
         ids = city.network.segment_ids
         raise RequestError(
-            f"request {requests.request_id[lost[0]]}: segment {ids[requests.destination[lost[0]]]} cannot be reached from "
-            f"segment {ids[requests.origin[lost[0]]]} ({len(lost)} of {len(requests)} requests cannot be met)"
+            f"request {requests.request_id[lost[0]]}: segment {ids[requests.destination[lost[0]]]} cannot be reached "
+            f"from segment {ids[requests.origin[lost[0]]]} ({len(lost)} of {len(requests)} requests cannot be met)"
         )
     model.eval()
     encoded = Encoded.of(model, city)

@@ -1,7 +1,7 @@
 """What a segment means to one trip: how far it still is to the destination, and what taking it would cost.
 
-Two kinds of features are computed here, in one pass over flat arrays: of a *token* (a segment somewhere in the trip) and of
-a *candidate* (a segment that may stand at a masked position, given the committed ones around it).
+Two kinds of features are computed here, in one pass over flat arrays: of a *token* (a segment somewhere in the trip)
+and of a *candidate* (a segment that may stand at a masked position, given the committed ones around it).
 
 Dimensions: q masked positions, m candidates, d destinations in hand, n nodes, s segments.
 """
@@ -42,8 +42,15 @@ def _count(key: ndarray, count: ndarray, wanted: int) -> float:
 @njit(cache=True, inline="always")
 @no_type_check
 def _to_go(
-    metric: int, segment: int, destination: int, row: int, cost: ndarray, learned: ndarray, zone_row: ndarray,
-    to_node: ndarray, distance: ndarray,
+    metric: int,
+    segment: int,
+    destination: int,
+    row: int,
+    cost: ndarray,
+    learned: ndarray,
+    zone_row: ndarray,
+    to_node: ndarray,
+    distance: ndarray,
 ) -> float:
     """Cost from the end of `segment` to the end of the destination segment."""
     if segment == destination:
@@ -55,9 +62,20 @@ def _to_go(
 @njit(cache=True)
 @no_type_check
 def _token_features(
-    segment: ndarray, destination: ndarray, row: ndarray, cost: ndarray, learned: ndarray,
-    zone_row: ndarray, from_node: ndarray, to_node: ndarray, node_metres: ndarray, end_bearing: ndarray,
-    distance: ndarray, flow: ndarray, total: int, out: ndarray,
+    segment: ndarray,
+    destination: ndarray,
+    row: ndarray,
+    cost: ndarray,
+    learned: ndarray,
+    zone_row: ndarray,
+    from_node: ndarray,
+    to_node: ndarray,
+    node_metres: ndarray,
+    end_bearing: ndarray,
+    distance: ndarray,
+    flow: ndarray,
+    total: int,
+    out: ndarray,
 ) -> None:
     for i in range(len(segment)):
         s, d = segment[i], destination[i]
@@ -108,9 +126,23 @@ def _turn_place(ptr: ndarray, adjacent: ndarray, first: int, second: int) -> int
 @njit(cache=True)
 @no_type_check
 def _turn_shares(
-    out: ndarray, first: int, second: int, zone_coarse: int, zone_fine: int, ptr: ndarray, adjacent: ndarray,
-    turn_flow: ndarray, leaving: ndarray, fk0: ndarray, fc0: ndarray, fk1: ndarray, fc1: ndarray,
-    tk0: ndarray, tc0: ndarray, tk1: ndarray, tc1: ndarray,
+    out: ndarray,
+    first: int,
+    second: int,
+    zone_coarse: int,
+    zone_fine: int,
+    ptr: ndarray,
+    adjacent: ndarray,
+    turn_flow: ndarray,
+    leaving: ndarray,
+    fk0: ndarray,
+    fc0: ndarray,
+    fk1: ndarray,
+    fc1: ndarray,
+    tk0: ndarray,
+    tc0: ndarray,
+    tk1: ndarray,
+    tc1: ndarray,
 ) -> None:
     """Log share of drivers on `first` who went on to `second`: all, then those bound for the coarse, the fine zone."""
     place = _turn_place(ptr, adjacent, first, second)
@@ -131,13 +163,46 @@ def _turn_shares(
 @njit(cache=True)
 @no_type_check
 def _candidate_features(
-    out: ndarray, trip: ndarray, position: ndarray, start: ndarray, segment: ndarray, left: ndarray, left_gap: ndarray,
-    right: ndarray, right_gap: ndarray, tokens: ndarray, hidden: ndarray, block: ndarray, destination: ndarray, row: ndarray,
-    cost: ndarray, learned: ndarray, zone_row: ndarray, from_node: ndarray, to_node: ndarray, node_metres: ndarray,
+    out: ndarray,
+    trip: ndarray,
+    position: ndarray,
+    start: ndarray,
+    segment: ndarray,
+    left: ndarray,
+    left_gap: ndarray,
+    right: ndarray,
+    right_gap: ndarray,
+    tokens: ndarray,
+    hidden: ndarray,
+    block: ndarray,
+    destination: ndarray,
+    row: ndarray,
+    cost: ndarray,
+    learned: ndarray,
+    zone_row: ndarray,
+    from_node: ndarray,
+    to_node: ndarray,
+    node_metres: ndarray,
     start_bearing: ndarray,
-    end_bearing: ndarray, reverse: ndarray, distance: ndarray, ptr: ndarray, adjacent: ndarray, has_usage: bool,
-    zone_coarse: ndarray, zone_fine: ndarray, flow: ndarray, turn_flow: ndarray, leaving: ndarray,
-    fk0: ndarray, fc0: ndarray, fk1: ndarray, fc1: ndarray, tk0: ndarray, tc0: ndarray, tk1: ndarray, tc1: ndarray,
+    end_bearing: ndarray,
+    reverse: ndarray,
+    distance: ndarray,
+    ptr: ndarray,
+    adjacent: ndarray,
+    has_usage: bool,
+    zone_coarse: ndarray,
+    zone_fine: ndarray,
+    flow: ndarray,
+    turn_flow: ndarray,
+    leaving: ndarray,
+    fk0: ndarray,
+    fc0: ndarray,
+    fk1: ndarray,
+    fc1: ndarray,
+    tk0: ndarray,
+    tc0: ndarray,
+    tk1: ndarray,
+    tc1: ndarray,
 ) -> None:
     total = len(from_node)
     left_go = np.empty(4, dtype=np.float64)
@@ -201,8 +266,23 @@ def _candidate_features(
                 f[30] = np.log1p(_count(fk1, fc1, c * ZONES + zone_fine[d])) / 4
                 if k == 1:
                     _turn_shares(
-                        f[31:35], l_segment, c, zone_coarse[d], zone_fine[d], ptr, adjacent, turn_flow, leaving,
-                        fk0, fc0, fk1, fc1, tk0, tc0, tk1, tc1,
+                        f[31:35],
+                        l_segment,
+                        c,
+                        zone_coarse[d],
+                        zone_fine[d],
+                        ptr,
+                        adjacent,
+                        turn_flow,
+                        leaving,
+                        fk0,
+                        fc0,
+                        fk1,
+                        fc1,
+                        tk0,
+                        tc0,
+                        tk1,
+                        tc1,
                     )
                 if m == 1 and r_segment < total:
                     place = _turn_place(ptr, adjacent, c, r_segment)
@@ -224,7 +304,8 @@ def candidate_features(
 ) -> Float32[ndarray, "m 40"]:
     """Features of each candidate; `row[i]` is the row of trip i's destination in `costs` (see `CityFeatures`).
 
-    What stands in an earlier block is known to a candidate even where it is `masked`: that mask is the noise of its own block.
+    What stands in an earlier block is known to a candidate even where it is `masked`: that mask is the noise of its
+    own block.
     """
     network, usage = city.network, city.usage
     start_bearing, end_bearing = network.bearings

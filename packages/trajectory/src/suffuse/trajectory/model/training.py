@@ -23,7 +23,6 @@ from suffuse.trajectory.model.usage import count_usage
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
-
 USAGE_FILE = "usage.safetensors"
 CITY_FILE = "city.json"
 
@@ -113,7 +112,8 @@ def train_model(
         evaluate=evaluate, resume=resume,
     )  # fmt: skip
     assert isinstance(result.model, TrajectoryModel)
-    result.model.register_to_config(time_correlation=round(delay_correlation(result.model, city, trips), 3))
+    correlation = round(delay_correlation(result.model, city, trips), 3)
+    result.model.register_to_config(time_correlation=correlation)  # type: ignore[no-untyped-call]
     save_model(result.model, city, directory, trained={"trips": len(trips), **result.evaluation})
     return result.model
 

@@ -1,20 +1,20 @@
 """TrajDLM: block diffusion over road segments, as a network. Read top to bottom: scorer, then the model.
 
-Following TrajDLM (Wongso et al. 2026, arXiv 2605.10020) a trip is a sequence of segments, filled in block by block from
-masks; segments are embedded by a road encoder, and only what the topology allows is scored. Beyond it: each segment is seen
-relative to the trip's destination, every trip has travel times, and no weight belongs to one city.
+Following TrajDLM (Wongso et al. 2026, arXiv 2605.10020) a trip is a sequence of segments, filled in block by block
+from masks; segments are embedded by a road encoder, and only what the topology allows is scored. Beyond it: each
+segment is seen relative to the trip's destination, every trip has travel times, and no weight belongs to one city.
 
-Dimensions: b trips, n positions after the origin, q masked positions, m candidates, s segments, d width, r road channels.
+Dimensions: b trips, n positions after the origin, q masked positions, m candidates, s segments, d width, r road
+channels.
 """
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from suffuse.backbone.models.block_transformer import BlockTransformer, KeyValueCache
+from suffuse.backbone.models.pretrained import PretrainedModel, register_to_config
 from suffuse.trajectory.model.city import SEGMENT_FEATURES, TURN_FEATURES, CityFeatures
 from suffuse.trajectory.model.encoder import RoadEncoder
 from suffuse.trajectory.model.relations import CANDIDATE_FEATURES, TOKEN_FEATURES
@@ -37,9 +37,7 @@ def visible(features: int, hidden: tuple[int, ...]) -> Float[Tensor, " f"]:
     return keep
 
 
-def log_softmax_by_group(
-    logits: Float[Tensor, " m"], group: Int[Tensor, " m"], groups: int
-) -> Float[Tensor, " m"]:
+def log_softmax_by_group(logits: Float[Tensor, " m"], group: Int[Tensor, " m"], groups: int) -> Float[Tensor, " m"]:
     """Log-probabilities of candidates, each normalised over the candidates of its own position."""
     top = torch.full((groups,), -torch.inf, dtype=logits.dtype).scatter_reduce(0, group, logits.detach(), "amax")
     shifted = logits - top[group]
@@ -78,15 +76,15 @@ class CandidateScorer(nn.Module):
         return (self.score(F.silu(self.mix(mixed))) + self.direct(features))[:, 0]
 
 
-class TrajectoryModel(ModelMixin, ConfigMixin):
+class TrajectoryModel(PretrainedModel):
     """A block-diffusion model of trips over any road network.
 
     Args:
         width, depth, heads: of the block transformer.
         road_width, road_depth, road_heads: of the road encoder.
         scorer_width: hidden channels of the candidate scorer.
-        time_correlation: how alike the relative delays of neighbouring segments of a trip are, in [0, 1); measured after
-            training, used when times are drawn.
+        time_correlation: how alike the relative delays of neighbouring segments of a trip are, in [0, 1);
+            measured after training, used when times are drawn.
     """
 
     @register_to_config
@@ -160,13 +158,15 @@ class TrajectoryModel(ModelMixin, ConfigMixin):
         masked: Bool[Tensor, "b n"],
         mask: Bool[Tensor, "b 1 f f"],
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n1 d"]]:
-        """Training: one pass over [prefix | noisy | clean]. Returns hidden states of noisy tokens, and of origin + clean."""
+        """Training: one pass over [prefix | noisy | clean]. Returns hidden states: noisy, and origin + clean."""
         n = tokens.shape[1]
         noisy = torch.where(masked[..., None], self.mask_token, tokens)
         place = torch.arange(n) + PREFIX
         positions = torch.cat([torch.arange(PREFIX), place, place]).expand(len(tokens), -1)
         hidden = self.transformer(torch.cat([prefix, noisy, tokens], dim=1), positions, mask)
-        return hidden[:, PREFIX : PREFIX + n], torch.cat([hidden[:, PREFIX - 1 : PREFIX], hidden[:, PREFIX + n :]], dim=1)
+        return hidden[:, PREFIX : PREFIX + n], torch.cat(
+            [hidden[:, PREFIX - 1 : PREFIX], hidden[:, PREFIX + n :]], dim=1
+        )
 
     def score(
         self,

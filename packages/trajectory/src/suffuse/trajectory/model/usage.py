@@ -1,13 +1,14 @@
 """What a city's trips say about its streets: observed flows and turns, by where the trip was going.
 
-These are features, not weights: the same model reads them in any city, and does without where there are none. The model
-never sees a trip's own contribution to them: in training a trip reads the usage of the folds it is not in (`TripBatches`).
+These are features, not weights: the same model reads them in any city, and does without where there are none. The
+model never sees a trip's own contribution to them: in training a trip reads the usage of the folds it is not in
+(`TripBatches`).
 
 Dimensions: s segments, t transitions, k trips, m pairs in hand; a level of zones has as many keys as it has pairs.
 """
 
-from functools import cached_property
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +138,7 @@ class Usage:
         sizes, wanted = (len(usage.flow), len(usage.turn_flow)), (len(network), opened(network).successors.nnz)
         if sizes != wanted:
             raise ModelError(
-                f"{path} is about {sizes[0]} segments and {sizes[1]} transitions, but road network {network.name!r} has "
+                f"{path} is about {sizes[0]} segments and {sizes[1]} transitions, but {network.name!r} has "
                 f"{wanted[0]} and {wanted[1]}"
             )
         return usage

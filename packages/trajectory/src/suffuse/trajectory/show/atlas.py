@@ -17,6 +17,10 @@ CLOSED = "#d7191c"
 POINT = 100 / 72
 """Pixels in a point, at `sheet.DPI`."""
 
+End = Literal["origin", "destination"]
+ORIGIN: End = "origin"
+DESTINATION: End = "destination"
+
 Window = tuple[float, float, float, float]
 """West, south, east, north in metres."""
 
@@ -98,26 +102,16 @@ def draw_single(axes: Axes, scene: Scene, layer: Layer, trip: int, *, width: flo
         zorder=3,
         path_effects=_halo(width + 2),
     )
-    draw_end(axes, xy[0], "origin", SINGLE, size=2.6 * width)
-    draw_end(axes, xy[-1], "destination", SINGLE, size=2.6 * width)
+    draw_end(axes, xy[0, 0], xy[0, 1], ORIGIN, SINGLE, size=2.6 * width)
+    draw_end(axes, xy[-1, 0], xy[-1, 1], DESTINATION, SINGLE, size=2.6 * width)
 
 
-def draw_end(
-    axes: Axes, xy: Float[ndarray, "2"], which: Literal["origin", "destination"], colour: str, *, size: float
-) -> None:
+def draw_end(axes: Axes, x: float, y: float, which: End, colour: str, *, size: float) -> None:
     """A white ring for an origin, a full square for a destination."""
-    ring = which == "origin"
-    axes.plot(
-        [xy[0]],
-        [xy[1]],
-        "o" if ring else "s",
-        ms=size,
-        mfc="white" if ring else colour,
-        mec=colour if ring else "white",
-        mew=size / 5 if ring else 1.2,
-        zorder=4 if ring else 5,
-        clip_on=False,
-    )
+    if which == ORIGIN:
+        axes.plot(x, y, "o", ms=size, mfc="white", mec=colour, mew=size / 5, zorder=4, clip_on=False)
+    else:
+        axes.plot(x, y, "s", ms=size, mfc=colour, mec="white", mew=1.2, zorder=5, clip_on=False)
 
 
 def _halo(width: float) -> list[patheffects.AbstractPathEffect]:

@@ -36,7 +36,7 @@ def flow_colormap(theme: str) -> LinearSegmentedColormap:
 
 
 def flow_share(flow: Float[ndarray, "*shape"], peak: float) -> Float[ndarray, "*shape"]:
-    """Where flows lie on the scale of colours, 0 to 1: the root of their share of the largest, so that small ones show."""
+    """Where flows lie on the scale of colours, 0 to 1: the root of their share of `peak`, so that small ones show."""
     return np.sqrt(np.asarray(flow, dtype=np.float64) / peak)
 
 

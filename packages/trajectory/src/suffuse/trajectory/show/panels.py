@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
+from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from suffuse.trajectory.show.atlas import POINT
@@ -28,13 +28,13 @@ def draw_flow_scale(axes: Axes, peak: float, width: float, height: float) -> Non
     half = flow_width(share**2 * peak, peak) * POINT / 2
     x, middle = share * width, height - 12.0
     outline = np.concatenate([np.stack([x, middle + half], -1), np.stack([x, middle - half], -1)[::-1]])
-    colours = flow_colormap("light")(share)
-    # Each piece reaches to the end, under those that follow: so no seams show between them.
-    pieces = [outline[first : len(outline) - first] for first in range(len(share) - 1)]
-    axes.add_collection(PolyCollection(pieces, facecolors=colours, linewidths=0, snap=False))
+    wedge = Polygon(outline, transform=axes.transData)
+    colours = axes.imshow(share[None], extent=(0, width, 0, height), cmap=flow_colormap("light"), aspect="auto")
+    colours.set_clip_path(wedge)
+    axes.set(xlim=(0, width), ylim=(0, height))
     for tick in flow_ticks(peak):
         at = float(flow_share(np.array(float(tick)), peak)) * width
-        axes.plot([at, at], [middle - 14, middle - 9], color=QUIET, lw=0.8)
+        axes.plot([at, at], [middle - 14, middle - 9], color=QUIET, lw=0.8, clip_on=False)
         axes.text(at, middle - 18, f"{tick:,}", size=9, color=INK, ha="center", va="top")
 
 
@@ -104,6 +104,6 @@ def _plain(axes: Axes) -> None:
     axes.spines["bottom"].set_color(QUIET)
     axes.tick_params(labelsize=9, colors=QUIET, length=3)
     axes.tick_params(axis="y", length=0)
-    axes.yaxis.get_major_locator().set_params(nbins=3, integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     axes.set_axisbelow(True)
     axes.grid(axis="y", color="#e7e3db", lw=0.8)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -11,7 +11,7 @@ from suffuse.trajectory.show import atlas, panels
 from suffuse.trajectory.show.flows import departures_by_hour
 from suffuse.trajectory.show.look import flow_ramp, metres_text
 from suffuse.trajectory.show.scene import Scene
-from suffuse.trajectory.show.sheet import INK, QUIET, Sheet
+from suffuse.trajectory.show.sheet import INK, QUIET, Sheet, width_of
 
 WIDTH = 1600
 MARGIN = 48
@@ -29,6 +29,9 @@ CAPTION = 56
 THUMB_LEAST_M = 600.0
 """A single trip is shown with at least this much of the city around it."""
 
+STYLE = ("default", {"font.family": "DejaVu Sans"})
+"""Whatever a user has set for pictures of their own, a map looks the same, in a font that comes with matplotlib."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -40,14 +43,17 @@ class Plan:
 
     @property
     def map_bottom(self) -> int:
+        """Of the map."""
         return MAP_TOP + self.map_height
 
     @property
     def singles_top(self) -> int:
+        """Of the first single trip."""
         return self.map_bottom + FOOT + 62
 
     @property
     def height(self) -> int:
+        """Of the whole picture."""
         if self.rows == 0:
             return self.map_bottom + FOOT + MARGIN // 2
         return self.singles_top + self.rows * (THUMB + CAPTION) + MARGIN // 2
@@ -55,7 +61,7 @@ class Plan:
 
 def write_png(scene: Scene, path: Path) -> None:
     """Draw `scene` and save it."""
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 10, "axes.unicode_minus": False}):
+    with matplotlib.style.context(STYLE):
         draw(scene).save(path)
 
 
@@ -135,15 +141,12 @@ def _singles(sheet: Sheet, scene: Scene, plan: Plan) -> None:
     layer = scene.layer
     top = plan.singles_top
     count = len(layer.singles)
-    heading = sheet.text(
-        MARGIN, top - 18, f"{count} single trips, from short to long" if count > 1 else "A single trip", size=11.5, weight="bold"
-    )
-    width = heading.get_window_extent(sheet.canvas.get_renderer()).width
-    legend = sheet.drawing(MARGIN + width + 24, top - 32, 300, 22)
-    atlas.draw_end(legend, (8, 10), "origin", INK, size=8)
-    legend.text(20, 10, "origin", size=9.5, color=QUIET, va="center")
-    atlas.draw_end(legend, (82, 10), "destination", INK, size=8)
-    legend.text(94, 10, "destination", size=9.5, color=QUIET, va="center")
+    words = f"{count} single trips, from short to long" if count > 1 else "A single trip"
+    heading = sheet.text(MARGIN, top - 18, words, size=11.5, weight="bold")
+    signs = sheet.drawing(MARGIN + width_of(heading) + 24, top - 32, 300, 22)
+    for left, which in ((8.0, atlas.ORIGIN), (82.0, atlas.DESTINATION)):
+        atlas.draw_end(signs, left, 10, which, INK, size=8)
+        signs.text(left + 12, 10, which, size=9.5, color=QUIET, va="center")
     for number, row in enumerate(layer.singles.tolist()):
         left = MARGIN + number % COLUMNS * (THUMB + THUMB_GAP)
         high = top + number // COLUMNS * (THUMB + CAPTION)

@@ -63,16 +63,19 @@ class Sheet:
             self._fit(text, words, size, room)
         return text
 
-    def _fit(self, text: Text, words: str, size: float, room: float) -> None:
-        def width() -> float:
-            return float(text.get_window_extent(self.canvas.get_renderer()).width)
-
-        if width() > room:
-            text.set_fontsize(max(0.7 * size, size * room / width()))
-        while width() > room and len(words) > 1:
-            words = words[: min(len(words) - 1, int(len(words) * room / width()))].rstrip()
+    @staticmethod
+    def _fit(text: Text, words: str, size: float, room: float) -> None:
+        if width_of(text) > room:
+            text.set_fontsize(max(0.7 * size, size * room / width_of(text)))
+        while width_of(text) > room and len(words) > 1:
+            words = words[: min(len(words) - 1, int(len(words) * room / width_of(text)))].rstrip()
             text.set_text(f"{words}…")
 
     def save(self, path: Path) -> None:
         """Write the page as PNG, without the name and version of the software, which are no part of it."""
         self.figure.savefig(path, format="png", dpi=DPI, facecolor=GROUND, metadata={"Software": None})
+
+
+def width_of(text: Text) -> float:
+    """Width of a text as it is drawn, pixels."""
+    return float(text.get_window_extent().width)

@@ -12,20 +12,18 @@ function element(name, words, attributes = {}) {
 
 /** A wedge that has at each flow the colour and the width it has on the map. */
 function drawWedge() {
-  const width = 300, middle = 8, steps = colours.ramp.length;
-  const half = (share) => flowWidth(share * share * DATA.peak) / 2;
-  // Each piece reaches to the end, under those that follow: so no seams show between them.
-  const pieces = colours.ramp.map((colour, i) => {
-    const corner = (share, side) => `${(share * width).toFixed(2)} ${(middle + side * half(share)).toFixed(2)}`;
-    const shares = colours.ramp.slice(i).map((_, step) => (i + step) / (steps - 1));
-    const there = shares.map((share) => corner(share, -1)), back = shares.reverse().map((share) => corner(share, 1));
-    return `<path fill="${colour}" d="M${[...there, ...back].join("L")}z"/>`;
-  });
+  const width = 300, middle = 8;
+  const corner = (share, side) => `${(share * width).toFixed(1)} ${(middle + (side * flowWidth(share * share * DATA.peak)) / 2).toFixed(2)}`;
+  const shares = colours.ramp.map((_, i) => i / (colours.ramp.length - 1));
+  const outline = [...shares.map((share) => corner(share, -1)), ...[...shares].reverse().map((share) => corner(share, 1))];
+  const stops = shares.map((share, i) => `<stop offset="${share.toFixed(4)}" stop-color="${colours.ramp[i]}"/>`);
   const ticks = DATA.flowTicks.map((flow) => {
     const at = (flowShare(flow) * width).toFixed(1);
     return `<line x1="${at}" x2="${at}" y1="15" y2="20"/><text x="${at}" y="32">${flow.toLocaleString("en")}</text>`;
   });
-  byId("wedge").innerHTML = `<svg viewBox="-4 0 ${width + 18} 36" role="img" aria-label="From 1 to ${DATA.peak} trips, thin and pale to wide and strong">${pieces.join("")}${ticks.join("")}</svg>`;
+  byId("wedge").innerHTML =
+    `<svg viewBox="-4 0 ${width + 18} 36" role="img" aria-label="From 1 to ${DATA.peak} trips, thin and pale to wide and strong">` +
+    `<linearGradient id="ramp">${stops.join("")}</linearGradient><path fill="url(#ramp)" d="M${outline.join("L")}z"/>${ticks.join("")}</svg>`;
 }
 
 const ORDERS = {
