@@ -85,7 +85,7 @@ def main() -> None:
     for name, worker in workers_by_city.items():
         cost = median(spent[name])
         print(
-            f"{name:14} {len(worker.network):6,} segments, {length[name]:5.1f} of them a trip, {cost:6.2f} ms CPU a trip"
+            f"{name:14} {len(worker.network):6,} segments, {length[name]:5.1f} of them a trip, {cost:6.2f} ms CPU each"
         )
     a, b = (median(spent[name]) / length[name] for name in ("la-serena", "coquimbo-full"))
     print(f"time per segment of a trip, coquimbo-full over la-serena: {b / a:.2f}")

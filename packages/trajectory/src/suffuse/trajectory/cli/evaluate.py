@@ -97,4 +97,4 @@ def evaluate(
     if json_out is not None:
         with replacing(json_out) as temporary:
             temporary.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
-    Console().print(result.table())
+    Console(width=max(Console().width, 132)).print(result.table())
