@@ -5,7 +5,7 @@ import os
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -35,11 +35,11 @@ class Baseline(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, network: RoadNetwork, trips: Trips, *, seed: int = 0) -> Self:
+    def fit(cls, network: RoadNetwork, trips: Trips, *, seed: int = 0) -> "Baseline":
         """Learn from trips; `seed` draws whatever part of them tunes the rest."""
 
     @classmethod
-    def without_trips(cls, network: RoadNetwork) -> Self:
+    def without_trips(cls, network: RoadNetwork) -> "Baseline":
         """The baseline of a city without any trips. Raises `ModelError` for one that has to learn from them."""
         raise ModelError(f"the {cls.name} baseline on {network.name!r} needs trips to learn from")
 
@@ -81,7 +81,7 @@ class Baseline(ABC):
             trip_id=requests.request_id,
         )
 
-    def on(self, network: RoadNetwork) -> Self:
+    def on(self, network: RoadNetwork) -> "Baseline":
         """The same baseline on the same network with other segments closed. Raises `ModelError` for another network."""
         tensors, settings = self.state()
         return self.restore(self._same(network), tensors | self._times(), settings)
@@ -92,7 +92,7 @@ class Baseline(ABC):
 
     @classmethod
     @abstractmethod
-    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> Self:
+    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "Baseline":
         """Undo `state`; the times are among the tensors as `times_by_hour`, `times_by_segment`."""
 
     def save(self, directory: Path) -> None:
@@ -109,7 +109,7 @@ class Baseline(ABC):
         os.replace(part, directory / SETTINGS_FILE)
 
     @classmethod
-    def load(cls, directory: Path, network: RoadNetwork) -> Self:
+    def load(cls, directory: Path, network: RoadNetwork) -> "Baseline":
         """Read what `save` wrote. Raises `ModelError` for files that are not that, or for another network."""
         said = read_settings(directory)
         if said["baseline"] != cls.name:

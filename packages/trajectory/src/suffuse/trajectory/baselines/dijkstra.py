@@ -1,6 +1,6 @@
 """The shortest route, by length and by time: what every navigation system knows without any trip."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -20,12 +20,12 @@ class Dijkstra(Baseline):
     name: ClassVar[str] = "dijkstra"
 
     @classmethod
-    def fit(cls, network: RoadNetwork, trips: Trips, *, seed: int = 0) -> Self:
+    def fit(cls, network: RoadNetwork, trips: Trips, *, seed: int = 0) -> "Dijkstra":
         """Learn travel times; nothing is random here."""
         return cls(network, TravelTimes.fit(network, trips))
 
     @classmethod
-    def without_trips(cls, network: RoadNetwork) -> Self:
+    def without_trips(cls, network: RoadNetwork) -> "Dijkstra":
         """With the times of free flow."""
         return cls(network, TravelTimes.free_flow(network))
 
@@ -41,7 +41,7 @@ class Dijkstra(Baseline):
         return {}, {}
 
     @classmethod
-    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> Self:
+    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "Dijkstra":
         """The baseline with these times."""
         return cls(network, times_from(tensors))
 

@@ -4,7 +4,7 @@ It knows where a trip is heading but not how to get there, so that some walks ne
 limit.
 """
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -37,7 +37,7 @@ class Markov(Baseline):
         self.limit = limit
 
     @classmethod
-    def fit(cls, network: RoadNetwork, trips: Trips, *, seed: int = 0) -> Self:
+    def fit(cls, network: RoadNetwork, trips: Trips, *, seed: int = 0) -> "Markov":
         """Count turns; the length limit is that of the longest trip. Nothing is random here."""
         turns = TurnFrequencies.count(TurnGraph.of(network), destination_zones(network, trips, DEPTH), trips)
         return cls(network, TravelTimes.fit(network, trips), turns, int(trips.lengths.max(initial=2)))
@@ -60,6 +60,6 @@ class Markov(Baseline):
         return self.turns.state(), {"limit": self.limit}
 
     @classmethod
-    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> Self:
+    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "Markov":
         """The baseline with these counts."""
         return cls(network, times_from(tensors), TurnFrequencies.restore(tensors), int(settings["limit"]))

@@ -5,7 +5,7 @@ Every walk arrives, because the value function counts only ways that end at the 
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -70,7 +70,7 @@ class RecursiveLogit(Baseline):
     @classmethod
     def fit(
         cls, network: RoadNetwork, trips: Trips, *, seed: int = 0, settings: ZonePathSettings | None = None
-    ) -> Self:
+    ) -> "RecursiveLogit":
         """Count turns as the zone path does (its settings are tuned unless given), and find the likeliest weights.
 
         The likelihood is that of trips that were not counted: frequencies that have seen a trip flatter it.
@@ -117,7 +117,7 @@ class RecursiveLogit(Baseline):
         return self.turns.state(), said
 
     @classmethod
-    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> Self:
+    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "RecursiveLogit":
         """The baseline with these counts and weights."""
         if tuple(settings["features"]) != FEATURES or len(settings["weights"]) != len(FEATURES):
             raise ModelError(f"a recursive logit has weights of {', '.join(FEATURES)}, not of {settings['features']}")

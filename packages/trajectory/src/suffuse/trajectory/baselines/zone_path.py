@@ -5,7 +5,7 @@ kilometre; so the cheapest route is about the most probable one of a Markov chai
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -69,7 +69,7 @@ class ZonePath(Baseline):
     @classmethod
     def fit(
         cls, network: RoadNetwork, trips: Trips, *, seed: int = 0, settings: ZonePathSettings | None = None
-    ) -> Self:
+    ) -> "ZonePath":
         """Count turns, with settings tuned on a part of the trips (drawn by `seed`) unless given."""
         chosen = tune(network, trips, seed=seed) if settings is None else settings
         turns = TurnFrequencies.count(TurnGraph.of(network), destination_zones(network, trips, chosen.depth), trips)
@@ -84,7 +84,7 @@ class ZonePath(Baseline):
         return self.turns.state(), asdict(self.settings)
 
     @classmethod
-    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> Self:
+    def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "ZonePath":
         """The baseline with these counts."""
         return cls(network, times_from(tensors), TurnFrequencies.restore(tensors), ZonePathSettings(**settings))
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -25,6 +25,7 @@ from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Anything that answers requests with trips: every baseline, for one."""
 

@@ -27,8 +27,8 @@ ROWS = 32
 """Trips that the transformer sees together: always so many, the last filled up with copies. Equal shapes give equal
 rounding, so a trip is the same whoever else was asked for."""
 
-MOST_AT_ONCE = 64
-"""Widest window and chunk."""
+ROWS_APART = 8
+"""The same for a decoder with a window for each trip, where few trips have equally much in the cache."""
 
 ROWS_AT_ONCE = 1024
 """Candidates are scored in parts of this many, the last one padded, for the same reason."""
@@ -182,6 +182,7 @@ class RoadCanvas:
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
         chunk: final positions are cached this many at a time, however many are final: equal shapes again.
         lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays.
+        window: the widest window that a decoder asks for.
     """
 
     def __init__(
@@ -200,11 +201,13 @@ class RoadCanvas:
         leftmost: bool = True,
         chunk: int = 8,
         lead: int = 7,
+        window: int = 16,
     ) -> None:
         self.encoded, self.city, self.model = encoded, encoded.city, encoded.model
         self.destination, self.hops, self.limit, self.uniform = destination, hops, limit, uniform
         self.temperature, self.least, self.guidance = temperature, least, guidance
-        self.chunk, self.lead, self.leftmost = chunk, lead, leftmost
+        self.chunk, self.lead, self.window, self.leftmost = chunk, lead, window, leftmost
+        self.rows = ROWS if lead == 0 else ROWS_APART
         batch, length = uniform.shape
         self.end = len(self.city.network)
         self.tokens = np.full((batch, length), self.end, dtype=np.int64)
@@ -234,7 +237,8 @@ class RoadCanvas:
         branches = 2 if self.guidance else 1
         batch, length = self.tokens.shape
         self.caches = [
-            self.model.new_cache(batch, length + PREFIX + self.lead + 2 * MOST_AT_ONCE) for _ in range(branches)
+            self.model.new_cache(batch, PREFIX + length + self.lead + max(self.window, self.chunk))
+            for _ in range(branches)
         ]
         self.cached = torch.zeros_like(self.cached)
         everyone = np.arange(batch)
@@ -280,16 +284,19 @@ class RoadCanvas:
         dropped: bool,
         keep: bool,
     ) -> Float[Tensor, "r w d"]:
-        """Run the transformer on `width` positions behind the cached ones of some trips, `ROWS` at a time.
+        """Run the transformer on `width` positions behind the cached ones of some trips, `self.rows` at a time.
 
         Of each trip the first `final` ones are final and do not look at the others. With `keep` all are final, and
-        their keys and values go to the cache.
+        their keys and values go to the cache. Only trips with equally much in the cache run together: the number of
+        keys, hidden ones included, decides how sums are rounded.
         """
-        out = []
-        filled = int(cache.length.max()) + width
-        for begin in range(0, len(trips), ROWS):
-            rows = np.resize(trips[begin : begin + ROWS], ROWS)
+        out = torch.empty(len(trips), width, self.model.config["width"])
+        cached = self.cached.numpy()[trips]
+        alike = [np.flatnonzero(cached == count) for count in np.unique(cached)]
+        for group in [part[i : i + self.rows] for part in alike for i in range(0, len(part), self.rows)]:
+            rows = np.resize(trips[group], self.rows)
             index = torch.from_numpy(rows)
+            filled = int(cache.length[index[0]]) + width
             part = KeyValueCache(
                 keys=[keys[index, :, :filled] for keys in cache.keys],
                 values=[values[index, :, :filled] for values in cache.values],
@@ -300,21 +307,21 @@ class RoadCanvas:
             place = place.clip(max=self.tokens.shape[1] - 1)
             hidden = self.model.embed(
                 self.encoded.roads, torch.from_numpy(self.tokens[rows[:, None], place]),
-                torch.from_numpy(self.about[rows[:, None], place]), torch.full((ROWS,), dropped),
+                torch.from_numpy(self.about[rows[:, None], place]), torch.full((self.rows,), dropped),
             )  # fmt: skip
             hidden = torch.where(
                 torch.from_numpy(self.open[rows[:, None], place])[..., None], self.model.mask_token, hidden
             )
             ragged = self.lead > 0 and not keep
             hidden = self.model.transformer.extend(
-                hidden, self.cached[index, None] + torch.arange(width) + PREFIX, part, valid=torch.from_numpy(inside)
-                if ragged else None, final=torch.from_numpy(final[rows]) if ragged else None,
+                hidden, self.cached[index, None] + torch.arange(width) + PREFIX, part,
+                valid=torch.from_numpy(inside) if ragged else None,
+                final=torch.from_numpy(final[rows]) if ragged else None,
             )  # fmt: skip
-            count = min(ROWS, len(trips) - begin)
-            out.append(hidden[:count])
+            out[torch.from_numpy(group)] = hidden[: len(group)]
             if keep:
-                self._keep(cache, part, index[:count])
-        return torch.cat(out)
+                self._keep(cache, part, index[: len(group)])
+        return out
 
     @staticmethod
     def _keep(cache: KeyValueCache, part: KeyValueCache, rows: Int[Tensor, " r"]) -> None:

@@ -116,13 +116,11 @@ def canvas_length(decoding: Decoding, longest: int) -> int:
 
 
 def caching(decoding: Decoding, length: int) -> dict[str, int]:
-    """How many final positions a canvas of `length` caches at a time, and how many a decoder may leave uncached."""
+    """What a canvas of `length` has to know of its decoder: `chunk`, `lead` and `window` of `RoadCanvas`."""
     if isinstance(decoding, ConfidenceDecoding):
-        return {"chunk": decoding.block, "lead": 0}
-    return {
-        "chunk": decoding.masks,
-        "lead": length if decoding.cache == "none" else decoding.masks - 1 + decoding.delay,
-    }
+        return {"chunk": decoding.block, "lead": 0, "window": decoding.block}
+    lead = length if decoding.cache == "none" else decoding.masks - 1 + decoding.delay
+    return {"chunk": decoding.masks, "lead": lead, "window": decoding.width}
 
 
 def draw_tile(

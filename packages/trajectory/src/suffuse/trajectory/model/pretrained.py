@@ -91,7 +91,7 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     name = str(name_or_path)
     if name in BASELINES and not Path(name).exists():
         if name in NEED_NO_TRIPS:
-            return BASELINES[name].fit(network, Trips.from_lists([]))
+            return BASELINES[name].without_trips(network)
         if city is None:
             raise ModelError(f"{name} has to be fitted: `train --model {name}` does it, or name the city")
         return BASELINES[name].fit(network, training_trips(city, network))

@@ -92,6 +92,8 @@ class Usage:
         """The same counts where segments are closed, without the drivers who went on to where nobody may go now."""
         if not network.closed:
             return self
+        closed = np.zeros(len(network), dtype=bool)
+        closed[list(network.closed)] = True
         home = opened(network).successors
         first = np.repeat(np.arange(len(network)), np.diff(home.indptr))
         place = transition_index(network, first, home.indices)
@@ -104,13 +106,14 @@ class Usage:
             stays = ~gone[turn]
             turn_key.append(place[turn[stays]] * ZONES + zone[stays])
             turn_count.append(count[stays])
-            left = went.copy()
+            left = np.where(closed[flow_key // ZONES], 0, went)
             lost = np.searchsorted(flow_key, first[turn[~stays]] * ZONES + zone[~stays])
             np.subtract.at(left, lost, count[~stays])
             flow_count.append(np.maximum(left, 0))
         lost_turns = np.bincount(first[gone], weights=self.turn_flow[gone], minlength=len(network))
         return replace(
             self,
+            flow=np.where(closed, 0, self.flow),
             turn_flow=self.turn_flow[~gone],
             leaving=np.maximum(self.leaving - lost_turns, 0).astype(np.float32),
             flow_count=tuple(flow_count),

@@ -81,7 +81,7 @@ def draw_flows(axes: Axes, scene: Scene, layer: Layer, *, metres_per_point: floa
     )
 
 
-def draw_closed(axes: Axes, scene: Scene, *, size: float = 7.0) -> None:
+def draw_closed(axes: Axes, scene: Scene, *, size: int | float = 7.0) -> None:
     """A red cross halfway along each closed segment."""
     if scene.network.closed:
         middles = np.array([scene.lines.middle(row) for row in sorted(scene.network.closed)])
@@ -90,7 +90,7 @@ def draw_closed(axes: Axes, scene: Scene, *, size: float = 7.0) -> None:
         )
 
 
-def draw_single(axes: Axes, scene: Scene, layer: Layer, trip: int, *, width: float) -> None:
+def draw_single(axes: Axes, scene: Scene, layer: Layer, trip: int, *, width: int | float) -> None:
     """One trip: its line, a ring where it starts and a square where it ends."""
     xy = scene.lines.path(layer.trips.segments_of(trip))
     axes.plot(
@@ -106,7 +106,7 @@ def draw_single(axes: Axes, scene: Scene, layer: Layer, trip: int, *, width: flo
     draw_end(axes, xy[-1, 0], xy[-1, 1], DESTINATION, SINGLE, size=2.6 * width)
 
 
-def draw_end(axes: Axes, x: float, y: float, which: End, colour: str, *, size: float) -> None:
+def draw_end(axes: Axes, x: float, y: float, which: End, colour: str, *, size: int | float) -> None:
     """A white ring for an origin, a full square for a destination."""
     if which == ORIGIN:
         axes.plot(x, y, "o", ms=size, mfc="white", mec=colour, mew=size / 5, zorder=4, clip_on=False)
@@ -114,5 +114,5 @@ def draw_end(axes: Axes, x: float, y: float, which: End, colour: str, *, size: f
         axes.plot(x, y, "s", ms=size, mfc=colour, mec="white", mew=1.2, zorder=5, clip_on=False)
 
 
-def _halo(width: float) -> list[patheffects.AbstractPathEffect]:
+def _halo(width: int | float) -> list[patheffects.AbstractPathEffect]:
     return [patheffects.Stroke(linewidth=width, foreground="white"), patheffects.Normal()]

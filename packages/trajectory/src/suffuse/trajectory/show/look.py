@@ -1,4 +1,7 @@
-"""Colours and widths that the picture and the page have in common."""
+"""Colours, widths and round numbers that the picture and the page have in common.
+
+Dimensions: f flows.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -35,14 +38,14 @@ def flow_colormap(theme: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(f"flow-{theme}", flow_ramp(theme))
 
 
-def flow_share(flow: Float[ndarray, "*shape"], peak: float) -> Float[ndarray, "*shape"]:
+def flow_share(flow: Float[ndarray, " f"], peak: float) -> Float[ndarray, " f"]:
     """Where flows lie on the scale of colours, 0 to 1: the root of their share of `peak`, so that small ones show."""
-    return np.sqrt(np.asarray(flow, dtype=np.float64) / peak)
+    return np.sqrt(flow.astype(np.float64) / peak)
 
 
-def flow_width(flow: Float[ndarray, "*shape"], peak: float) -> Float[ndarray, "*shape"]:
+def flow_width(flow: Float[ndarray, " f"], peak: float) -> Float[ndarray, " f"]:
     """Width of flows on the map, points: in proportion to the flow, on top of a least width that can be seen."""
-    return FLOW_WIDTH[0] + (FLOW_WIDTH[1] - FLOW_WIDTH[0]) * np.asarray(flow, dtype=np.float64) / peak
+    return FLOW_WIDTH[0] + (FLOW_WIDTH[1] - FLOW_WIDTH[0]) * flow.astype(np.float64) / peak
 
 
 def flow_ticks(peak: float) -> list[int]:

@@ -17,12 +17,12 @@ from suffuse.trajectory.show.look import (
     metres_text,
     round_length,
 )
-from suffuse.trajectory.show.sheet import INK, QUIET
+from suffuse.trajectory.show.sheet import INK, QUIET, Pixels
 
 BAR = "#8f8aa0"
 
 
-def draw_flow_scale(axes: Axes, peak: float, width: float, height: float) -> None:
+def draw_flow_scale(axes: Axes, peak: float, width: Pixels, height: Pixels) -> None:
     """A wedge over `width` x `height` pixels that has at each flow the colour and the width it has on the map."""
     share = np.linspace(0, 1, 129)
     half = flow_width(share**2 * peak, peak) * POINT / 2
@@ -32,8 +32,9 @@ def draw_flow_scale(axes: Axes, peak: float, width: float, height: float) -> Non
     colours = axes.imshow(share[None], extent=(0, width, 0, height), cmap=flow_colormap("light"), aspect="auto")
     colours.set_clip_path(wedge)
     axes.set(xlim=(0, width), ylim=(0, height))
-    for tick in flow_ticks(peak):
-        at = float(flow_share(np.array(float(tick)), peak)) * width
+    ticks = flow_ticks(peak)
+    places = flow_share(np.array(ticks, dtype=np.float64), peak) * width
+    for tick, at in zip(ticks, places.tolist(), strict=True):
         axes.plot([at, at], [middle - 14, middle - 9], color=QUIET, lw=0.8, clip_on=False)
         axes.text(at, middle - 18, f"{tick:,}", size=9, color=INK, ha="center", va="top")
 
@@ -47,13 +48,13 @@ def draw_scale_bar(axes: Axes, pixels_per_metre: float, longest: float) -> float
     return length + 9 + 8 * len(metres_text(metres))
 
 
-def draw_north(axes: Axes, left: float) -> None:
+def draw_north(axes: Axes, left: Pixels) -> None:
     """An arrow to the north, up."""
     axes.add_patch(Polygon([(left, 6), (left + 7, 26), (left + 14, 6), (left + 7, 11)], facecolor=INK, lw=0))
     axes.text(left + 21, 16, "N", size=10.5, weight="bold", color=INK, va="center")
 
 
-def draw_key(axes: Axes, rows: list[tuple[str, Line2D]], height: float) -> None:
+def draw_key(axes: Axes, rows: list[tuple[str, Line2D]], height: Pixels) -> None:
     """A sign and its meaning a row, evenly over `height` pixels."""
     for number, (words, sign) in enumerate(rows):
         y = height * (1 - (number + 0.5) / len(rows))

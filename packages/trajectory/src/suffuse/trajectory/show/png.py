@@ -145,7 +145,7 @@ def _singles(sheet: Sheet, scene: Scene, plan: Plan) -> None:
     heading = sheet.text(MARGIN, top - 18, words, size=11.5, weight="bold")
     signs = sheet.drawing(MARGIN + width_of(heading) + 24, top - 32, 300, 22)
     for left, which in ((8.0, atlas.ORIGIN), (82.0, atlas.DESTINATION)):
-        atlas.draw_end(signs, left, 10, which, INK, size=8)
+        atlas.draw_end(signs, left, 10.0, which, INK, size=8)
         signs.text(left + 12, 10, which, size=9.5, color=QUIET, va="center")
     for number, row in enumerate(layer.singles.tolist()):
         left = MARGIN + number % COLUMNS * (THUMB + THUMB_GAP)

@@ -12,6 +12,8 @@ GROUND = "#fcfbf8"
 INK = "#23211d"
 QUIET = "#6d6961"
 
+Pixels = int | float
+
 
 class Sheet:
     """A page of `width` x `height` pixels; places are (left, top) in pixels."""
@@ -21,14 +23,14 @@ class Sheet:
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=GROUND)
         self.canvas = FigureCanvasAgg(self.figure)
 
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+    def axes(self, left: Pixels, top: Pixels, width: Pixels, height: Pixels) -> Axes:
         """Empty axes over a rectangle."""
         box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         axes = self.figure.add_axes(box)
         axes.patch.set_alpha(0)
         return axes
 
-    def drawing(self, left: float, top: float, width: float, height: float) -> Axes:
+    def drawing(self, left: Pixels, top: Pixels, width: Pixels, height: Pixels) -> Axes:
         """Axes without frame whose data coordinates are pixels, from the bottom left corner."""
         axes = self.axes(left, top, width, height)
         axes.set_axis_off()
@@ -37,15 +39,15 @@ class Sheet:
 
     def text(
         self,
-        left: float,
-        top: float,
+        left: Pixels,
+        top: Pixels,
         words: str,
         *,
-        size: float,
+        size: int | float,
         colour: str = INK,
         weight: str = "normal",
         align: str = "left",
-        room: float | None = None,
+        room: Pixels | None = None,
     ) -> Text:
         """One line with its baseline at `top`, shown as it is written; shrunk, then cut short, to fit `room` pixels."""
         text = self.figure.text(
@@ -64,7 +66,7 @@ class Sheet:
         return text
 
     @staticmethod
-    def _fit(text: Text, words: str, size: float, room: float) -> None:
+    def _fit(text: Text, words: str, size: int | float, room: Pixels) -> None:
         if width_of(text) > room:
             text.set_fontsize(max(0.7 * size, size * room / width_of(text)))
         while width_of(text) > room and len(words) > 1:
