@@ -238,6 +238,14 @@ def test_the_fixed_schedule_of_blocks(block: int, steps: int, sizes: list[int]):
     assert [len(step) for step in canvas.steps(0)] == sizes
 
 
+def test_a_hurried_batch_mate_hurries_nobody_else():
+    # four masks and four calls leave no choice; two masks do, and there the canvas may write less than was chosen
+    canvas = TableCanvas(flags("mmmm ..mm"), [lambda place, held: 1.0] * 2, reluctant=True)
+    assert decode(canvas, ConfidenceDecoding(block=4, steps=4, threshold=0.9)) == 2
+    assert canvas.steps(0) == [{0, 1, 2, 3}]
+    assert canvas.steps(1) == [{2}, {3}]
+
+
 def test_where_deferring_differs_from_blocks():
     # position 3 is unsure until 4 is there: the last of its block must be written blindly, the window lets it wait
     def sure(place: int, held: frozenset[int]) -> float:

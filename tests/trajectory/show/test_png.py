@@ -3,6 +3,7 @@
 import matplotlib.style
 import numpy as np
 import pytest
+import shapely
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
@@ -42,7 +43,12 @@ def near(pixels, place, colour, reach=4):
 @pytest.fixture(scope="module")
 def busy_scene(network):
     """100 trips to the east, 25 back to the west, none along the north."""
-    return scene_of(Trips.from_lists([[0, 1]] * 100 + [[2, 3]] * 25), network)
+    return scene_of(Trips.from_lists([[0, 1]] * 100 + [[2, 3]] * 25), network, singles=2)
+
+
+@pytest.fixture(scope="module")
+def busy(busy_scene):
+    return drawn(busy_scene)
 
 
 def test_size_on_disk(trips, network, tmp_path):
@@ -52,8 +58,8 @@ def test_size_on_disk(trips, network, tmp_path):
     assert (tmp_path / "map.png").stat().st_size > 20_000
 
 
-def test_flows_are_coloured_by_size_and_lie_on_the_right(busy_scene):
-    _, pixels, place = drawn(busy_scene)
+def test_flows_are_coloured_by_size_and_lie_on_the_right(busy):
+    _, pixels, place = busy
     colours = look.flow_colormap("light")
     row, column = place(250.0, 0.0)
     assert near(pixels, (row + 4, column), colours(1.0), reach=1), "eastward: all 100 trips, south of the middle"
@@ -61,29 +67,29 @@ def test_flows_are_coloured_by_size_and_lie_on_the_right(busy_scene):
     assert not near(pixels, (row - 2, column), colours(1.0), reach=1)
 
 
-def test_roads_without_trips_are_grey_and_no_road_is_ground(busy_scene):
-    _, pixels, place = drawn(busy_scene)
+def test_roads_without_trips_are_grey_and_no_road_is_ground(busy):
+    _, pixels, place = busy
     assert near(pixels, place(0.0, 250.0), atlas.ROADS, reach=1)
     assert near(pixels, place(250.0, 250.0), GROUND, reach=0)
     assert not near(pixels, place(250.0, 250.0), atlas.ROADS)
 
 
-def test_width_of_a_flow_in_pixels(busy_scene):
-    _, pixels, place = drawn(busy_scene)
+def test_width_of_a_flow_in_pixels(busy):
+    _, pixels, place = busy
     row, column = place(250.0, 0.0)
     dark = np.abs(pixels[row - 30 : row + 30, column] - to_rgb(look.flow_ramp("light")[-1])).max(axis=-1) < 0.02
     assert dark.sum() == pytest.approx(look.FLOW_WIDTH[1] * atlas.POINT, abs=2)
 
 
-def test_a_metre_east_is_as_long_as_a_metre_north(busy_scene):
-    sheet, _, _ = drawn(busy_scene)
+def test_a_metre_east_is_as_long_as_a_metre_north(busy):
+    sheet, _, _ = busy
     for axes in [sheet.figure.axes[0], *sheet.figure.axes[-2:]]:
         (x, y), (east, _), (_, north) = axes.transData.transform([(0, 0), (100, 0), (0, 100)])
         assert east - x == pytest.approx(north - y, rel=1e-3)
 
 
-def test_scale_bar_is_as_long_as_it_says(busy_scene):
-    sheet, _, _ = drawn(busy_scene)
+def test_scale_bar_is_as_long_as_it_says(busy):
+    sheet, _, _ = busy
     foot = sheet.figure.axes[1]
     words = foot.texts[0].get_text()
     x = foot.transData.transform(np.stack(foot.lines[0].get_data(), -1))[:, 0]
@@ -92,11 +98,11 @@ def test_scale_bar_is_as_long_as_it_says(busy_scene):
     assert np.ptp(x) == pytest.approx(right - left, abs=1.5)
 
 
-def test_closed_segments_are_crossed_out(busy_scene, network):
-    closed = scene_of(busy_scene.layer.trips, network.without(np.array([5])))
+def test_closed_segments_are_crossed_out(busy_scene, busy, network):
+    closed = scene_of(busy_scene.layer.trips, network.without(np.array([5])), singles=0)
     _, pixels, place = drawn(closed)
     assert near(pixels, place(0.0, 250.0), atlas.CLOSED)
-    _, pixels, place = drawn(busy_scene)
+    _, pixels, place = busy
     assert not near(pixels, place(0.0, 250.0), atlas.CLOSED)
 
 
@@ -148,12 +154,10 @@ def test_words_neither_overlap_nor_leave_the_page(case, trips, bare_trips, netwo
 
 @pytest.mark.parametrize(("stretch", "height"), [((1.0, 0.05), 660), ((0.05, 1.0), 1300), ((1.0, 1.0), MAP_WIDTH)])
 def test_long_and_tall_cities_stay_in_their_frame(stretch, height, trips, make_network, network):
-    import shapely
-
     middle = network.node_lonlat[0]
     lonlat = (network.node_lonlat - middle) * stretch + middle
     lines = shapely.linestrings(np.stack([lonlat[network.from_node], lonlat[network.to_node]], axis=1))
-    scene = scene_of(trips, make_network(node_lonlat=lonlat, geometry=lines))
+    scene = scene_of(trips, make_network(node_lonlat=lonlat, geometry=lines), singles=0)
     sheet, _, place = drawn(scene)
     rows, columns = np.transpose([place(*point) for point in scene.lines.xy])
     assert (columns > MARGIN).all()
@@ -165,7 +169,7 @@ def test_long_and_tall_cities_stay_in_their_frame(stretch, height, trips, make_n
 
 
 def test_a_style_of_the_users_own_changes_nothing(trips, network, tmp_path):
-    plot_trips(trips, network, tmp_path / "a.png")
+    plot_trips(trips, network, tmp_path / "a.png", singles=1)
     with matplotlib.style.context("dark_background"):
-        plot_trips(trips, network, tmp_path / "b.png")
+        plot_trips(trips, network, tmp_path / "b.png", singles=1)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

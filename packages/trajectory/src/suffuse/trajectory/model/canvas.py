@@ -181,7 +181,8 @@ class RoadCanvas:
         leftmost: count a position beside its left neighbour as sure, so that a decoder takes it first.
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
         chunk: final positions are cached this many at a time, however many are final: equal shapes again.
-        lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays.
+        lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays; 0
+            for a decoder whose windows are the chunks.
         window: the widest window that a decoder asks for.
     """
 

@@ -105,21 +105,19 @@ def correlated(noise: Float[ndarray, "b n"], correlation: float) -> Float[ndarra
 def canvas_length(decoding: Decoding, longest: int) -> int:
     """Positions of a canvas, the origin's included, for trips of at most `longest` segments.
 
-    Whole chunks and a whole window, so that the longest trip of a tile decides on no shape that another one meets.
+    Whole chunks, and room for a window that starts at the end of the longest trip: so it makes no difference to a trip
+    how long others of its tile may become.
     """
-    chunk, window = (
-        (decoding.block, decoding.block)
-        if isinstance(decoding, ConfidenceDecoding)
-        else (decoding.masks, decoding.width)
-    )
-    return 1 + -(-max(longest, window) // chunk) * chunk  # the end of a trip takes the origin's place in `longest`
+    if isinstance(decoding, ConfidenceDecoding):
+        return 1 + -(-longest // decoding.block) * decoding.block  # the end takes the origin's place in `longest`
+    return 1 + -(-(longest + decoding.width) // decoding.masks) * decoding.masks
 
 
 def caching(decoding: Decoding, length: int) -> dict[str, int]:
     """What a canvas of `length` has to know of its decoder: `chunk`, `lead` and `window` of `RoadCanvas`."""
     if isinstance(decoding, ConfidenceDecoding):
         return {"chunk": decoding.block, "lead": 0, "window": decoding.block}
-    lead = length if decoding.cache == "none" else decoding.masks - 1 + decoding.delay
+    lead = length if decoding.cache == "none" else max(decoding.masks - 1 + decoding.delay, 1)  # 0: no sliding window
     return {"chunk": decoding.masks, "lead": lead, "window": decoding.width}
 
 

@@ -23,7 +23,7 @@ function scaleFor(west, south, east, north, margin) {
 function lookAt(west, south, east, north, margin = 28) {
   view.x = (west + east) / 2;
   view.y = (south + north) / 2;
-  view.scale = Math.min(Math.max(scaleFor(west, south, east, north, margin), 0.85 * view.whole), 1.2);
+  view.scale = Math.min(Math.max(scaleFor(west, south, east, north, margin), 0.85 * view.whole), Math.max(1.2, view.whole));
   redraw();
 }
 
