@@ -53,7 +53,9 @@ check: .venv/ready .venv/poetry/bin/poetry
 	.venv/poetry/bin/poetry check --lock
 
 bench: .venv/ready
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/trajectory_speed.py
+	$(BIN)/python benchmarks/trajectory_la_serena.py
+	@echo "On real trips, with data that are not part of this: python benchmarks/trajectory_sf.py --help"
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

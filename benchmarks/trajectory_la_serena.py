@@ -4,7 +4,7 @@
 
 Two tables, for two ways of use. *Sampling*: one draw a request, for what the trips look like together. *Best guess*:
 the medoid of `--best-of` draws, for which way a driver will go. A draw is as far from a driver as another driver is
-(the floor), so figures of pairs reward whoever always says the same; the best guess is what compares with a shortest path.
+(the floor), so figures of pairs reward whoever always says the same; compare the best guess with a shortest path.
 
 Requests are those of simulated trips in OD cells that neither the model nor the baselines were fitted to. The real road
 network, simulated trips: "real" below is one draw of the simulator, "floor" another draw for the same requests.
