@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from suffuse.backbone.discrete import ConfidenceDecoding, DeferredCommitmentDecoding
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.generate import GenerationConfig, correlated, generate_batches, generate_trips, unreachable
+from suffuse.trajectory.model.generate import (
+    GenerationConfig,
+    correlated,
+    generate_batches,
+    generate_trips,
+    unreachable,
+)
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.reachability import hops_to
 from suffuse.trajectory.trips.table import Trips
@@ -88,7 +94,9 @@ def test_closed_segments_are_never_used(model, city, requests_on, data):
         config = GenerationConfig(slack=10)
         assert_legal(generate_trips(model, shut, met, config), met, shut, config)
     if len(lost):
-        with pytest.raises(RequestError, match=rf"request r{lost[0]}: segment .* cannot be reached .*{len(lost)} of 30"):
+        with pytest.raises(
+            RequestError, match=rf"request r{lost[0]}: segment .* cannot be reached .*{len(lost)} of 30"
+        ):
             generate_trips(model, shut, requests)
 
 
@@ -127,7 +135,8 @@ def test_tiles_of_a_large_guided_batch_do_not_mix(model, city, requests_on, name
 def test_another_seed_or_draw_gives_other_trips(model, city, requests_on):
     requests = requests_on(city.network, 30, 4)
     first, again, seed, draw = (
-        generate_trips(model, city, requests, GenerationConfig(seed=s), draw=d) for s, d in ((1, 0), (1, 0), (2, 0), (1, 1))
+        generate_trips(model, city, requests, GenerationConfig(seed=s), draw=d)
+        for s, d in ((1, 0), (1, 0), (2, 0), (1, 1))
     )
     assert_equal(first, again)
     for other in (seed, draw):
