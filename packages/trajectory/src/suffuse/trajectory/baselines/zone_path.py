@@ -31,11 +31,11 @@ FEWEST_TO_TUNE = 200
 class ZonePathSettings:
     """What the costs are made of."""
 
-    depth: int = 6
+    depth: int = 4
     """The destinations are taken together in 2**depth zones."""
-    smoothing: float = 2.0
+    smoothing: float = 4.0
     """Traversals that the frequencies of all trips are worth in those of one zone."""
-    per_km: float = 1.0
+    per_km: float = 2.0
     """Cost of a kilometre, nats."""
 
     def __post_init__(self) -> None:

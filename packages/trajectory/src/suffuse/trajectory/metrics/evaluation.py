@@ -6,7 +6,7 @@ Dimensions: k trips.
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -66,7 +66,8 @@ class Figures:
     arrived: float
     """Share of trips that end on the segment that was asked for."""
     redraw_overlap: float
-    """Overlap of the first two trips of one request, over the requests that were answered twice."""
+    """Overlap of the first two trips of one request, over the requests that were answered twice; of the floor, what two
+    real trips of one request share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,8 @@ def evaluate(
 
     tell("floor")
     if floor is not None:
-        rows["floor"] = scorer.figures(floor, Requests.from_trips(floor))
+        again = scorer.figures(floor, Requests.from_trips(floor))
+        rows["floor"] = replace(again, redraw_overlap=again.overlap)
         measured["floor"] = measure(network, floor)
         floor_is = f"a second set of {len(floor):,} real trips"
     else:
@@ -225,7 +227,7 @@ class _Scorer:
         said = (
             f"real trips among themselves: {len(pairs):,} pairs of one request; flows and divergences of random halves"
         )
-        return Figures(**(asdict(row) | {"n": half, "flow_r": flow_r})), said
+        return replace(row, n=half, flow_r=flow_r), said
 
     def _row(
         self, real: Trips, trips: Trips, pairs: Int[ndarray, "k 2"], jsd: Divergences, arrived: float, again: ndarray
