@@ -145,6 +145,19 @@ def test_the_loss_masks_only_what_may_be_masked_and_drops_conditions():
         assert float(model.dropped.float().mean()) == pytest.approx(drop, abs=0.04 if drop else 0)
 
 
+def test_the_loss_is_counted_per_token_that_can_be_masked():
+    # blocks of one, everything masked: the mean of -log p(x_i | x_<i) over what is neither prompt nor padding
+    model, generator = language_model("none"), torch.Generator().manual_seed(2)
+    tokens, blocks = torch.randint(5, (4, 7), generator=generator), block_index(7, 1).expand(4, -1)
+    valid = torch.arange(7) < torch.tensor([[7], [5], [4], [6]])
+    prompt = (torch.arange(7) < 2).expand(4, -1)
+    logits = model(tokens, torch.ones_like(valid), blocks)
+    nll = nn.functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
+    certain = NoiseConfig(distribution=LogLinearNoise(t_min=1 - 1e-6, t_max=1.0))
+    loss = language_loss(model, tokens, blocks, generator, valid=valid, given=prompt, noise=certain, scaling="nominal")
+    assert float(loss) == pytest.approx(float(nll[valid & ~prompt].mean()), rel=1e-4)
+
+
 def test_the_loss_is_a_function_of_its_generator():
     model, tokens = language_model("prefix"), torch.arange(5).expand(3, -1)
     blocks, condition = block_index(5, 2).expand(3, -1), conditions("prefix", 3)

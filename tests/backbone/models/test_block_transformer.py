@@ -150,6 +150,17 @@ def test_information_flows_through_the_cache_as_it_must():
     assert torch.equal(seen, expected)
 
 
+def test_a_sample_with_nothing_to_see_stays_finite():
+    model, cache = transformer(), transformer().new_cache(2, 8)
+    window = torch.randn(2, 3, WIDTH, generator=torch.Generator().manual_seed(0))
+    valid = torch.tensor([[True, True, True], [False, False, False]])
+    for _ in range(2):
+        out = model.extend(window, cache.length[:, None] + torch.arange(3), cache, valid=valid)
+        assert out.isfinite().all()
+        assert all(cached.isfinite().all() for cached in cache.keys + cache.values)
+        cache.advance(torch.tensor([3, 0]))
+
+
 def test_selected_rows_go_on_as_before():
     model, generator = transformer(), torch.Generator().manual_seed(2)
     hidden, place = torch.randn(3, 5, WIDTH, generator=generator), torch.arange(5).expand(3, -1)
