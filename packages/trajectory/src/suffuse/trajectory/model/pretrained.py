@@ -107,8 +107,7 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{directory / CITY_FILE} cannot be read: {error}") from None
     try:
-        read: Any = TrajectoryModel.from_pretrained  # a pair, as asked for, whatever its signature says
-        loaded, report = read(directory, use_safetensors=True, output_loading_info=True, local_files_only=True)
+        loaded, report = TrajectoryModel.from_pretrained(directory, output_loading_info=True, local_files_only=True)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{directory / WEIGHTS_FILE} does not hold the weights of config.json: {error}".splitlines()[0]

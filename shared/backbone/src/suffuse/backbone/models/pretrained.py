@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.configuration_utils import register_to_config as _register_to_config
@@ -27,13 +27,30 @@ class PretrainedModel(ModelMixin, ConfigMixin):  # type: ignore[misc]  # they di
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls: type[Model],
+        pretrained_model_name_or_path: str | PathLike[str] | None,
+        *,
+        output_loading_info: Literal[True],
+        **kwargs: Any,
+    ) -> tuple[Model, dict[str, Any]]: ...
+
+    @overload
     @classmethod
     def from_pretrained(
         cls: type[Model], pretrained_model_name_or_path: str | PathLike[str] | None, **kwargs: Any
-    ) -> Model:
+    ) -> Model: ...
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model], pretrained_model_name_or_path: str | PathLike[str] | None, **kwargs: Any
+    ) -> Model | tuple[Model, dict[str, Any]]:
         """The model in a directory or of a hub id; other arguments as in diffusers.
 
-        Raises ValueError for `use_safetensors=False`, OSError if there are no weights in safetensors.
+        With `output_loading_info` also what diffusers says of missing and unexpected keys. Raises ValueError
+        for `use_safetensors=False`, OSError if there are no weights in safetensors.
         """
         if not kwargs.pop("use_safetensors", True):
             raise ValueError("use_safetensors is False, must be True: pickled weights are not read")
