@@ -38,8 +38,9 @@ class TravelTimes:
         without times leave free flow. The first and last segment of a trip are left out: trips start and end on their
         way.
         """
-        observed, row, segment = _inner_traversals(trips)
-        road_class, hour = class_of(network)[segment], trips.hour.astype(np.int64)[row]
+        timed = trips.take(np.flatnonzero(trips.duration_s > 0))
+        observed, row, segment = _inner_traversals(timed)
+        road_class, hour = class_of(network)[segment], timed.hour.astype(np.int64)[row]
         expected = network.free_flow_s[segment].astype(np.float64)
 
         factor = np.full((len(HIGHWAY_CLASSES), 24), _ratio(observed.sum(), expected.sum()))
@@ -55,7 +56,7 @@ class TravelTimes:
         return network.free_flow_s * self.by_hour[class_of(network), hour] * self.by_segment
 
     def clock(
-        self, network: RoadNetwork, segment: Int[ndarray, " m"], start: Int[ndarray, " k+1"], hour: Int[ndarray, " k"]
+        self, network: RoadNetwork, segment: Int[ndarray, " m"], start: Int[ndarray, " _"], hour: Int[ndarray, " k"]
     ) -> tuple[Float[ndarray, " m"], Float[ndarray, " k"]]:
         """Seconds from departure to the entry of each segment, and to the end of each trip."""
         owner = np.repeat(np.arange(len(hour)), np.diff(start))
@@ -83,5 +84,5 @@ def _inner_traversals(
     return trips.enter_s[place + 1] - trips.enter_s[place], row, trips.segment[place]
 
 
-def _ratio(observed: Float[ndarray, "..."], expected: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-    return (observed + PRIOR_S) / (expected + PRIOR_S)
+def _ratio(observed: ndarray | float, expected: ndarray | float) -> ndarray:
+    return np.asarray((observed + PRIOR_S) / (expected + PRIOR_S))

@@ -45,7 +45,7 @@ class TurnFrequencies:
     zone_of: Int[ndarray, " s"]
     total: Float[ndarray, " t"]
     """Times each transition was taken by any trip."""
-    zone_start: Int[ndarray, " z+1"]
+    zone_start: Int[ndarray, " _"]
     """What was seen in trips to zone z is in rows `zone_start[z]:zone_start[z + 1]` of the next two."""
     zone_turn: Int[ndarray, " e"]
     zone_count: Float[ndarray, " e"]

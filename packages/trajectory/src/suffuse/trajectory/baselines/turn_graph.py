@@ -5,6 +5,7 @@ Dimensions: s segments, t transitions of the network with nothing closed, l segm
 
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,7 +21,7 @@ NO_TRANSITION = -1
 class TurnGraph:
     """The transitions of a network, sorted by their first segment. Closing segments changes `open` and nothing else."""
 
-    start: Int[ndarray, " s+1"]
+    start: Int[ndarray, " _"]
     """Transitions out of segment a are rows `start[a]:start[a + 1]`."""
     before: Int[ndarray, " t"]
     """First segment of each transition."""
@@ -64,6 +65,7 @@ class TurnGraph:
 
 
 @njit(cache=True)
+@no_type_check
 def _cheapest_route(start: ndarray, after: ndarray, cost: ndarray, origin: int, destination: int) -> ndarray:
     total = np.full(len(start) - 1, np.inf)
     previous = np.full(len(start) - 1, -1, np.int64)

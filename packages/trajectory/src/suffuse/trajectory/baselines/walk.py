@@ -3,6 +3,8 @@
 Dimensions: s segments, t transitions, u uniform numbers, l segments of a route.
 """
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float, Int
 from numba import njit
@@ -40,6 +42,7 @@ def walk(
 
 
 @njit(cache=True)
+@no_type_check
 def _walk(start: ndarray, after: ndarray, weight: ndarray, segment: int, destination: int, uniform: ndarray) -> ndarray:
     route = np.empty(len(uniform), np.int64)
     for step in range(len(uniform)):

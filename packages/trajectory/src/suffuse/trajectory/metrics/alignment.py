@@ -8,6 +8,7 @@ Dimensions: a, b points of two trips; k pairs.
 """
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,6 +44,7 @@ class Alignment:
 
 
 @njit(cache=True)
+@no_type_check
 def _distances(a: ndarray, b: ndarray) -> ndarray:
     out = np.empty((len(a), len(b)))
     for i in range(len(a)):
@@ -53,6 +55,7 @@ def _distances(a: ndarray, b: ndarray) -> ndarray:
 
 
 @njit(cache=True)
+@no_type_check
 def _hausdorff(distance: ndarray) -> float:
     worst = 0.0
     for i in range(distance.shape[0]):
@@ -63,6 +66,7 @@ def _hausdorff(distance: ndarray) -> float:
 
 
 @njit(cache=True)
+@no_type_check
 def _warp(distance: ndarray) -> float:
     rows, columns = distance.shape
     above = np.full(columns + 1, np.inf)
@@ -79,6 +83,7 @@ def _warp(distance: ndarray) -> float:
 
 
 @njit(cache=True)
+@no_type_check
 def _edit(distance: ndarray, within: float) -> float:
     rows, columns = distance.shape
     above = np.arange(columns + 1).astype(np.float64)
@@ -95,6 +100,7 @@ def _edit(distance: ndarray, within: float) -> float:
 
 
 @njit(cache=True)
+@no_type_check
 def _align(
     point: ndarray,
     swapped: ndarray,

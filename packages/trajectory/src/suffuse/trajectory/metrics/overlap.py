@@ -23,7 +23,7 @@ def overlaps(network: RoadNetwork, first: Trips, second: Trips, pairs: Int[ndarr
         return np.unique(np.repeat(np.arange(len(rows)), chosen.lengths) * size + chosen.segment)
 
     def metres(key: Int[ndarray, " j"]) -> Float[ndarray, " k"]:
-        return np.bincount(key // size, network.length_m[key % size], len(pairs))
+        return np.bincount(key // size, network.length_m[key % size], len(pairs)).astype(np.float64)
 
     mine, theirs = keys(first, pairs[:, 0]), keys(second, pairs[:, 1])
     shared = metres(np.intersect1d(mine, theirs, assume_unique=True))

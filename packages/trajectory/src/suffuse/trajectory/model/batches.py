@@ -47,8 +47,14 @@ class BatchConfig:
             raise ValueError(
                 f"each of block_sizes {self.block_sizes} (at least 1) needs a weight in {self.block_weights}"
             )
-        if self.folds < 2:
-            raise ValueError(f"folds must be at least 2, got {self.folds}")
+        if min(self.block_weights) < 0 or sum(self.block_weights) <= 0:
+            raise ValueError(f"block_weights must be positive or zero, but not all zero, got {self.block_weights}")
+        for name in ("drop_condition", "no_usage"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        for name, least in (("trips", 1), ("folds", 2), ("longest", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
