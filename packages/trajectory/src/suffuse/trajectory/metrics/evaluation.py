@@ -258,11 +258,11 @@ def _mean(values: ndarray, *, empty: float = float("nan")) -> float:
     return float(values.mean()) if len(values) else empty
 
 
-def _plain(values: dict[str, float]) -> dict[str, float | None]:
+def _plain(values: dict[str, int | float]) -> dict[str, int | float | None]:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _shown(value: float) -> str:
+def _shown(value: int | float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return "–" if math.isnan(value) else f"{value:.4g}" if value < 100 else f"{value:.0f}"
