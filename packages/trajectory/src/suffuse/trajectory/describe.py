@@ -1,14 +1,11 @@
 """Plain facts about a city, a model or a set of trips."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 
-from suffuse.trajectory.errors import ModelError
-from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, model_directory
+from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, model_directory, read_object, tensor_sizes
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
@@ -51,19 +48,11 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
     """What a model directory holds, without loading it."""
     directory = model_directory(name_or_path)
     facts: dict[str, Any] = {"directory": str(directory)}
-    for name in ("city.json", "config.json", "baseline.json"):
-        path = directory / name
+    for path in (directory / name for name in ("city.json", "config.json", "baseline.json")):
         if path.is_file():
-            try:
-                facts |= {name.removesuffix(".json"): json.loads(path.read_text(encoding="utf-8"))}
-            except ValueError as error:
-                raise ModelError(f"{path} is not JSON: {error}") from None
+            facts[path.stem] = read_object(path)
     weights = directory / WEIGHTS_FILE
     if weights.is_file():
-        try:
-            with safe_open(weights, framework="np") as file:
-                facts["parameters"] = sum(int(np.prod(file.get_slice(key).get_shape())) for key in file.keys())  # noqa: SIM118
-        except Exception as error:
-            raise ModelError(f"{weights} is not a whole safetensors file: {error}") from None
+        facts["parameters"] = sum(tensor_sizes(weights).values())
         facts["mebibytes"] = round(sum(f.stat().st_size for f in directory.iterdir() if f.is_file()) / 2**20, 2)
     return facts

@@ -32,9 +32,10 @@ def destination_zones(network: RoadNetwork, trips: Trips, depth: int) -> Int[nda
             axis = int(np.ptp(xy[members], axis=0).argmax())
             along = members[np.argsort(xy[members, axis], kind="stable")]
             mass = np.cumsum(weight[along])
-            upper = along[mass > mass[-1] / 2]
             zone[members] *= 2
-            zone[upper] += 1
+            if len(along) > 1:
+                half = np.searchsorted(mass, mass[-1] / 2, side="right").clip(1, len(along) - 1)
+                zone[along[half:]] += 1
     return np.unique(zone, return_inverse=True)[1].astype(np.int64)
 
 

@@ -1,15 +1,16 @@
 """Models by name or directory: the shipped ones, a user's own, and the baselines, which answer the same call."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
 from suffuse.trajectory.corpus import training_trips
-from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.errors import ModelError, because
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, generate_trips
 from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, fingerprint
@@ -75,6 +76,26 @@ def model_directory(name_or_path: str | Path) -> Path:
     )
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ModelError for anything else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {because(error)}") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} holds no JSON object")
+    return value
+
+
+def tensor_sizes(path: Path) -> dict[str, int]:
+    """Numbers in each tensor of a safetensors file, by name. Raises ModelError for a file that is not whole."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is not a whole safetensors file: {because(error)}") from None
+
+
 def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | None = None) -> TripGenerator | Baseline:
     """A model ready to answer requests on `network`.
 
@@ -101,16 +122,17 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     for name in ("config.json", WEIGHTS_FILE, CITY_FILE, USAGE_FILE):
         if not (directory / name).is_file():
             raise ModelError(f"{directory} is not a model directory: it has no {name}")
-    try:
-        facts = json.loads((directory / CITY_FILE).read_text(encoding="utf-8"))
-        home = facts["fingerprint"] == fingerprint(network)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{directory / CITY_FILE} cannot be read: {error}") from None
+    facts = read_object(directory / CITY_FILE)
+    if "fingerprint" not in facts:
+        raise ModelError(f"{directory / CITY_FILE} does not say which city the model was trained on: no fingerprint")
+    home = facts["fingerprint"] == fingerprint(network)
+    read_object(directory / "config.json")
+    tensor_sizes(directory / WEIGHTS_FILE)
     try:
         loaded, report = TrajectoryModel.from_pretrained(directory, output_loading_info=True, local_files_only=True)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{directory / WEIGHTS_FILE} does not hold the weights of config.json: {error}".splitlines()[0]
+            f"{directory / WEIGHTS_FILE} does not hold the weights of config.json: {because(error)}"
         ) from None
     wrong = [*report["missing_keys"], *report["unexpected_keys"]]
     if wrong:
