@@ -205,7 +205,7 @@ def test_blocks_are_seen_at_generation_as_in_training(model, city, make_walks):
 
 @torch.no_grad()
 def test_routes_are_drawn_as_often_as_the_model_says(model, make_grid):
-    """All routes of one pair on a grid of two by three crossings, drawn one segment after the other."""
+    """All routes of one pair on a grid of three by three crossings, drawn one segment after the other."""
     network = make_grid(3)
     city, many = CityFeatures(network), 1500
     origin, destination = np.full(many, 0), np.full(many, 9)
