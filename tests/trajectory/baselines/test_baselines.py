@@ -1,145 +1,195 @@
-"""Baselines against what theory says of them, on networks small enough to list every route."""
+"""What holds for every baseline: legal trips, repeatable in parts, closed streets avoided, files that say what is wrong."""
 
+import json
+import pickle
 from itertools import pairwise
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import pytest
-import shapely
 
-from suffuse.trajectory.baselines import BASELINES, load_baseline
-from suffuse.trajectory.baselines.turn_graph import TurnGraph
-from suffuse.trajectory.baselines.value_function import NoValueError, ValueFunction
-from suffuse.trajectory.demand.draw_requests import draw_requests
+from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
 from suffuse.trajectory.errors import ModelError, RequestError
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
-
-def network_of(links: list[tuple[int, int]], lonlat: np.ndarray) -> RoadNetwork:
-    from_node, to_node = np.array(links).T
-    length = np.hypot(*(lonlat[to_node] - lonlat[from_node]).T) * 111_000
-    return RoadNetwork(
-        name="small",
-        segment_ids=np.arange(len(links)),
-        from_node=from_node,
-        to_node=to_node,
-        node_ids=np.arange(len(lonlat)),
-        node_lonlat=lonlat,
-        geometry=shapely.linestrings(np.stack([lonlat[from_node], lonlat[to_node]], axis=1)),
-        length_m=length,
-        highway=np.full(len(links), "residential", dtype=object),
-        speed_kmh=np.full(len(links), 36.0),
-        lanes=np.ones(len(links)),
-    )
+LOST = ("markov",)
+"""Baselines whose trips may lose their way."""
 
 
 @pytest.fixture(scope="module")
-def ladder() -> RoadNetwork:
-    """One-way streets east and north on 4 x 3 crossings: no circles, so every route can be listed."""
-    nodes = np.array([(x, y) for y in range(3) for x in range(4)])
-    links = [(a, b) for a in range(12) for b in range(12) if (nodes[b] - nodes[a]).tolist() in ([1, 0], [0, 1])]
-    return network_of(links, np.array([-71.25, -29.9]) + nodes * 0.001 * np.array([1.3, 1.0]))
+def trips(grid, make_walks) -> Trips:
+    return make_walks(grid, 300, 1)
 
 
 @pytest.fixture(scope="module")
-def grid() -> RoadNetwork:
-    """Two-way streets on 7 x 7 crossings of uneven size."""
-    nodes = np.array([(x, y) for y in range(7) for x in range(7)])
-    links = [(a, b) for a in range(49) for b in range(49) if np.abs(nodes[a] - nodes[b]).sum() == 1]
-    return network_of(links, np.array([-71.25, -29.9]) + (nodes + 0.1 * np.sin(nodes)) * 0.003)
+def asked(grid, make_walks) -> Requests:
+    return Requests.from_trips(make_walks(grid, 60, 2))
 
 
-def routes_between(network: RoadNetwork, origin: int, destination: int) -> list[list[int]]:
-    graph = nx.DiGraph(list(zip(*network.successors.nonzero(), strict=True)))
-    return [[int(s) for s in path] for path in nx.all_simple_paths(graph, origin, destination)]
+@pytest.fixture(scope="module", params=BASELINES)
+def fitted(request, grid, trips) -> Baseline:
+    return BASELINES[request.param].fit(grid, trips)
 
 
-def test_recursive_logit_is_a_multinomial_logit_over_all_routes(ladder):
-    """Fosgerau, Frejinger and Karlstrom (2013): link by link choices give P(route) = exp(-cost) / sum of exp(-cost)."""
-    graph = TurnGraph.of(ladder)
-    cost = np.random.default_rng(0).uniform(0.2, 1.5, len(graph))
-    destination = len(ladder) - 1
-    function = ValueFunction(graph, cost)
-    weights = function.choice_weights(destination)
-    compared = 0
-    for origin in range(4):
-        routes = routes_between(ladder, origin, destination)
-        if len(routes) < 3:
+def test_names_are_those_of_the_tables():
+    assert list(BASELINES) == ["dijkstra", "dijkstra-time", "markov", "zone-path", "recursive-logit"]
+
+
+def test_trips_are_legal_and_answer_their_requests(grid, asked, fitted):
+    drawn = fitted.sample(asked, seed=3)
+    legal = set(zip(*(axis.tolist() for axis in grid.successors.nonzero()), strict=True))
+    for row in range(len(drawn)):
+        assert legal.issuperset(pairwise(drawn.segments_of(row).tolist()))
+    np.testing.assert_array_equal(drawn.origin, asked.origin)
+    np.testing.assert_array_equal(drawn.trip_id, asked.request_id)
+    np.testing.assert_array_equal(drawn.depart, asked.depart)
+    if fitted.name not in LOST:
+        np.testing.assert_array_equal(drawn.destination, asked.destination)
+    assert (drawn.duration_s > drawn.enter_s[drawn.start[1:] - 1]).all()
+
+
+def test_a_trip_depends_on_its_seed_and_number_only(asked, fitted):
+    whole = fitted.sample(asked, seed=3)
+    for first, end in ((0, 7), (7, 8), (8, 60)):
+        rows = np.arange(first, end)
+        part = fitted.sample(asked.take(rows), seed=3, first=first)
+        np.testing.assert_array_equal(part.segment, whole.take(rows).segment)
+        np.testing.assert_allclose(part.enter_s, whole.take(rows).enter_s, atol=1e-6)
+
+
+def test_it_comes_back_from_its_files(grid, asked, fitted, tmp_path):
+    fitted.save(tmp_path / "new" / "folder")
+    again = load_baseline(tmp_path / "new" / "folder", grid)
+    assert type(again) is type(fitted)
+    first, second = fitted.sample(asked, seed=4), again.sample(asked, seed=4)
+    np.testing.assert_array_equal(first.segment, second.segment)
+    np.testing.assert_array_equal(first.enter_s, second.enter_s)
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
+        "baseline.json",
+        "baseline.safetensors",
+    ]
+
+
+def test_closed_segments_are_never_used(grid, asked, fitted):
+    use = np.bincount(fitted.sample(asked, seed=0).segment, minlength=len(grid))
+    use[[*asked.origin, *asked.destination]] = 0
+    shut = np.argsort(-use)[:3]
+    assert (use[shut] > 0).all()
+    moved = fitted.on(grid.without(shut))
+    for row in range(len(asked)):
+        try:
+            drawn = moved.sample(asked.take(np.array([row])), seed=0)
+        except RequestError as error:
+            assert "no way leads" in str(error)  # noqa: PT017 - a corner may be cut off
             continue
-        turns = [graph.find(np.array(route[:-1]), np.array(route[1:])) for route in routes]
-        utility = np.array([-cost[turn].sum() for turn in turns])
-        assert np.log(function.values(destination)[origin]) == pytest.approx(np.log(np.exp(utility).sum()))
-        for route, turn, u in zip(routes, turns, utility, strict=True):
-            chance = 1.0
-            for (before, _), taken in zip(pairwise(route), turn, strict=True):
-                chance *= weights[taken] / weights[graph.start[before] : graph.start[before + 1]].sum()
-            assert chance == pytest.approx(np.exp(u) / np.exp(utility).sum())
-            compared += 1
-    assert compared > 5
+        assert not np.isin(drawn.segment, shut).any()
 
 
-def test_no_value_function_where_circles_pay(grid):
-    graph = TurnGraph.of(grid)
-    with pytest.raises(NoValueError):
-        ValueFunction(graph, np.full(len(graph), 0.01))
+def test_a_closed_end_is_named(grid, asked, fitted):
+    shut = fitted.on(grid.without(asked.destination[:1]))
+    with pytest.raises(RequestError, match=f"destination {1000 + asked.destination[0]} is closed"):
+        shut.sample(asked.take(np.array([0])))
 
 
-@pytest.fixture(scope="module")
-def trips(grid) -> Trips:
-    """Trips of the shortest path by length, which every fitted baseline can learn from."""
-    return BASELINES["dijkstra"].without_trips(grid).sample(draw_requests(grid, 300, seed=1))
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_answers_every_request_legally_and_comes_back_from_disk(grid, trips, name, tmp_path):
-    requests = draw_requests(grid, 40, seed=2)
-    fitted = BASELINES[name].fit(grid, trips)
-    drawn = fitted.sample(requests, seed=3)
-    legal = {(int(a), int(b)) for a, b in zip(*grid.successors.nonzero(), strict=True)}
-    for row in range(len(drawn)):
-        assert all(pair in legal for pair in pairwise(drawn.segments_of(row).tolist()))
-    np.testing.assert_array_equal(drawn.origin, requests.origin)
-    if name != "markov":  # a Markov walk may lose its way
-        np.testing.assert_array_equal(drawn.destination, requests.destination)
-    rest = fitted.sample(requests.take(np.arange(15, 40)), seed=3, first=15)
-    np.testing.assert_array_equal(rest.segment, drawn.take(np.arange(15, 40)).segment)
-
-    fitted.save(tmp_path / "fitted")
-    again = load_baseline(tmp_path / "fitted", grid).sample(requests, seed=3)
-    np.testing.assert_array_equal(again.segment, drawn.segment)
-    np.testing.assert_array_equal(again.enter_s, drawn.enter_s)
-
-
-def test_dijkstra_is_the_shortest_route(grid):
-    requests = draw_requests(grid, 30, seed=5)
-    drawn = BASELINES["dijkstra"].without_trips(grid).sample(requests)
-    graph = nx.DiGraph()
-    for a, b in zip(*grid.successors.nonzero(), strict=True):
-        graph.add_edge(int(a), int(b), weight=float(grid.length_m[b]))
-    for row in range(len(drawn)):
-        route = drawn.segments_of(row)
-        least = nx.dijkstra_path_length(graph, int(requests.origin[row]), int(requests.destination[row]))
-        assert grid.length_m[route[1:]].sum() == pytest.approx(least)
-
-
-def test_closed_segments_are_avoided_or_named(grid):
-    requests = draw_requests(grid, 1, seed=7)
-    free = BASELINES["dijkstra"].without_trips(grid)
-    route = free.sample(requests).segments_of(0)
-    around = free.on(grid.without(route[1:2])).sample(requests).segments_of(0)
-    assert route[1] not in around
-    shut = Requests(
-        origin=route[1:2], destination=requests.destination, depart=requests.depart, request_id=requests.request_id
+def test_an_unknown_segment_is_named(asked, fitted):
+    wrong = Requests(
+        origin=np.array([10_000]), destination=np.array([0]), depart=asked.depart[:1], request_id=asked.request_id[:1]
     )
-    with pytest.raises(RequestError, match="closed"):
-        free.on(grid.without(route[1:2])).sample(shut)
+    with pytest.raises(RequestError, match="origin with index 10000"):
+        fitted.sample(wrong)
 
 
-def test_a_damaged_baseline_is_named(grid, trips, tmp_path):
+@pytest.mark.parametrize("name", ["dijkstra", "dijkstra-time"])
+def test_shortest_is_least_of_metres_or_of_seconds(grid, asked, trips, name):
+    for model in (BASELINES[name].without_trips(grid), BASELINES[name].fit(grid, trips)):
+        drawn = model.sample(asked)
+        for row in range(0, len(drawn), 5):
+            hour = int(asked.hour[row])
+            cost = grid.length_m if name == "dijkstra" else model.times.seconds(grid, hour)
+            graph = nx.DiGraph()
+            for a, b in zip(*(axis.tolist() for axis in grid.successors.nonzero()), strict=True):
+                graph.add_edge(a, b, weight=float(cost[b]))
+            least = nx.dijkstra_path_length(graph, int(asked.origin[row]), int(asked.destination[row]))
+            assert cost[drawn.segments_of(row)[1:]].sum() == pytest.approx(least)
+
+
+@pytest.mark.parametrize("name", ["markov", "zone-path", "recursive-logit"])
+def test_what_learns_needs_trips(grid, name):
+    with pytest.raises(ModelError, match="needs trips to learn from"):
+        BASELINES[name].without_trips(grid)
+
+
+def broken(folder: Path, how: str) -> None:
+    tensors, settings = folder / "baseline.safetensors", folder / "baseline.json"
+    if how == "truncated":
+        tensors.write_bytes(tensors.read_bytes()[:-20])
+    elif how == "pickle":
+        tensors.write_bytes(pickle.dumps({"turn_total": [1.0]}))
+    elif how == "absent":
+        tensors.unlink()
+    elif how == "no json":
+        settings.write_text("{")
+    elif how == "a list":
+        settings.write_text("[]")
+    else:
+        said = json.loads(settings.read_text())
+        said |= {"old format": {"format": 0}, "unknown": {"baseline": "oracle"}, "settings": {"settings": {}}}[how]
+        settings.write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("truncated", "safetensors"),
+        ("pickle", "safetensors"),
+        ("absent", "safetensors"),
+        ("no json", "cannot be read as JSON"),
+        ("a list", "does not describe a baseline"),
+        ("old format", "format 0"),
+        ("unknown", "unknown baseline 'oracle'"),
+        ("settings", "no whole baseline"),
+    ],
+)
+def test_files_that_are_not_a_baseline_are_named(grid, trips, tmp_path, how, said):
     BASELINES["markov"].fit(grid, trips).save(tmp_path)
-    tensors = tmp_path / "baseline.safetensors"
-    tensors.write_bytes(tensors.read_bytes()[:50])
-    with pytest.raises(ModelError, match="safetensors"):
+    broken(tmp_path, how)
+    with pytest.raises(ModelError, match=said) as caught:
         load_baseline(tmp_path, grid)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_network_is_refused(grid, ladder, trips, tmp_path):
+    fitted = BASELINES["markov"].fit(grid, trips)
+    fitted.save(tmp_path)
+    with pytest.raises(ModelError, match="other than"):
+        load_baseline(tmp_path, ladder)
+    with pytest.raises(ModelError, match="other than"):
+        fitted.on(ladder)
+
+
+def test_another_kind_is_refused(grid, trips, tmp_path):
+    BASELINES["markov"].fit(grid, trips).save(tmp_path)
+    with pytest.raises(ModelError, match="'markov', not a 'zone-path'"):
+        BASELINES["zone-path"].load(tmp_path, grid)
+
+
+def test_markov_walks_end_at_the_longest_trip_or_arrive(grid, asked, trips):
+    drawn = BASELINES["markov"].fit(grid, trips).sample(asked, seed=0)
+    arrived = drawn.destination == asked.destination
+    longest = int(trips.lengths.max())
+    assert (drawn.lengths <= longest).all()
+    assert (drawn.lengths[~arrived] == longest).all()
+    assert 0 < arrived.sum() < len(asked)
+
+
+def test_markov_heads_for_its_zone(make_network):
+    """A fork where trips to one end always turn left and to the other right."""
+    places = np.array([(0, 0), (1, 0), (2, 1), (2, -1), (3, 1), (3, -1)], dtype=float)
+    fork: RoadNetwork = make_network([(0, 1), (1, 2), (1, 3), (2, 4), (3, 5)], places)
+    trips = Trips.from_lists([[0, 1, 3], [0, 2, 4]] * 400)
+    drawn = BASELINES["markov"].fit(fork, trips).sample(Requests.from_trips(trips), seed=0)
+    assert (drawn.destination == trips.destination).mean() > 0.99

@@ -131,7 +131,7 @@ def estimate_weights(
     return Estimate(tuple(weights.tolist()), tuple(error.tolist()), float(best / len(score)), len(score))
 
 
-def _by_zone(graph: TurnGraph, turns: TurnFrequencies, trips: Trips) -> dict[int, Int[ndarray, " r"]]:
+def _by_zone(graph: TurnGraph, turns: TurnFrequencies, trips: Trips) -> dict[int, list[int]]:
     """Rows of usable trips by zone of the destination: the zones with most of them, some trips of each.
 
     Trips with an illegal turn have no likelihood, nor have those that pass their destination before they end.
@@ -147,7 +147,7 @@ def _by_zone(graph: TurnGraph, turns: TurnFrequencies, trips: Trips) -> dict[int
     zone = turns.zone_of[trips.destination]
     count = np.bincount(zone[usable])
     most = np.argsort(-count, kind="stable")[:ZONES]
-    return {int(z): np.flatnonzero(usable & (zone == z))[:TRIPS_PER_ZONE] for z in most if count[z]}
+    return {int(z): np.flatnonzero(usable & (zone == z))[:TRIPS_PER_ZONE].tolist() for z in most if count[z]}
 
 
 def _turns_of(graph: TurnGraph, trips: Trips, row: int) -> Int[ndarray, " j"]:

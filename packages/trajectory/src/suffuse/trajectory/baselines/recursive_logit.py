@@ -5,7 +5,7 @@ Every walk arrives, because the value function counts only ways that end at the 
 
 import warnings
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -52,7 +52,7 @@ class RecursiveLogit(Baseline):
         *,
         seed: int = 0,
         settings: ZonePathSettings | None = None,
-        weights: Literal["zone-path", "likelihood"] = "zone-path",
+        weights: str = "zone-path",
     ) -> "RecursiveLogit":
         """Count turns as the zone path does, with the settings that are tuned for it unless given.
 
