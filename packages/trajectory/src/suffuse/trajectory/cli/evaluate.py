@@ -37,15 +37,13 @@ def fitted(names: list[str], city: str, network: RoadNetwork, train: Path | None
     """Baselines ready to answer; those that need trips are left out, with a note, where there are none."""
     found: dict[str, Baseline] = {}
     trips: Trips | None = None
+    if set(names) - set(NEED_NO_TRIPS):
+        try:
+            trips = training_trips(city, network, file=train)
+        except TripError as error:
+            console.print(f"Note: only {', '.join(NEED_NO_TRIPS)} beside it; {error}", highlight=False, soft_wrap=True)
+            names = [name for name in names if name in NEED_NO_TRIPS]
     for name in names:
-        if name not in NEED_NO_TRIPS and trips is None:
-            try:
-                trips = training_trips(city, network, file=train)
-            except TripError as error:
-                console.print(
-                    f"Note: only {', '.join(NEED_NO_TRIPS)} beside it; {error}", highlight=False, soft_wrap=True
-                )
-                return {name: load_model(name, network) for name in names if name in NEED_NO_TRIPS}  # type: ignore[misc]
         with console.status(f"Fitting {name}"):
             found[name] = BASELINES[name].fit(network, trips) if trips is not None else load_model(name, network)  # type: ignore[assignment]
     return found

@@ -11,7 +11,7 @@ import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, Model, OnError, Out, Seed, Threads, checked_on_error, console, progress
+from suffuse.trajectory.cli.options import City, Model, OnError, Out, Seed, checked_on_error, console, progress
 from suffuse.trajectory.demand.draw_requests import draw_requests
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
@@ -103,7 +103,9 @@ def generate(
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Requests planned together; bounds memory.")
     ] = 512,
-    threads: Threads = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Threads of each process; on few cores more is slower.")
+    ] = 1,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes. Default: one a core for large jobs.")
     ] = None,
@@ -140,7 +142,7 @@ def generate(
     count = workers or (cores if len(requests) * best_of >= MANY else 1)
     job = Job(
         city=city, model=model, closed=closed, config=config, best_of=best_of,
-        threads=threads or (1 if count > 1 else None),
+        threads=threads,
     )  # fmt: skip
     local = Worker(job, network) if count == 1 else None
     began = time.perf_counter()
