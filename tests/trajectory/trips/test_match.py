@@ -137,13 +137,13 @@ def test_what_cannot_be_matched_is_told(town):
 def test_a_bad_position_in_a_csv_is_named(town, tmp_path):
     file = tmp_path / "points.csv"
     file.write_text("lat,lon,time\n-29.9,-71.25,1704096000\n-29.9,west,1704096001\n")
-    with pytest.raises(TripError, match=r"points\.csv: line 2 .*position -29\.9, west in line 3 is no latitude"):
+    with pytest.raises(TripError, match=r"points\.csv: line 2 .*position '-29\.9, west' in line 3 is no latitude"):
         read_trips(file, town)
     file.write_text("lat,lon,time\n-29.9,-71.25,1704096000\n-99.9,-71.25,1704096001\n")
-    with pytest.raises(TripError, match=r"position -99\.9, -71\.25 in line 3"):
+    with pytest.raises(TripError, match=r"position '-99\.9, -71\.25' in line 3"):
         read_trips(file, town)
     file.write_text("lat,lon\nx,y\n-99.9,x\n,\n91,181\n")
-    with pytest.raises(TripError, match="position x, y in line 2"):
+    with pytest.raises(TripError, match="position 'x, y' in line 2"):
         read_trips(file, town)
     file.write_text("lat,lon,time\n-29.9,-71.25,now\n")
     with pytest.raises(TripError, match="time 'now' in line 2 is not ISO 8601"):

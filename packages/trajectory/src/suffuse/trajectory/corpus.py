@@ -21,6 +21,16 @@ def is_simulated(city: str) -> bool:
     return city in CITIES and not Path(city).exists()
 
 
+def has_trips(city: str) -> bool:
+    """Whether there are trips to learn from without a file of the user's: see `training_trips`."""
+    if is_simulated(city):
+        return True
+    try:
+        return Path(city).is_dir() and find_trips(Path(city)).is_file()
+    except TripError:
+        return False
+
+
 def training_trips(city: str, network: RoadNetwork, *, file: Path | None = None, count: int | None = None) -> Trips:
     """Trips to learn from: `file`; else the training part of a city folder; else simulated ones of a named city.
 

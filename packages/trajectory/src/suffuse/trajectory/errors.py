@@ -8,6 +8,12 @@ def because(error: BaseException) -> str:
     return said if len(said) <= 200 else f"{said[:197]}..."
 
 
+def shown(value: object, most: int = 60) -> str:
+    """What a file or a user said, as a Python literal on one line, cut short if it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class TrajectoryError(ValueError):
     """Anything wrong with what a user gave: one sentence that names the file, the field, the value and the limit."""
 

@@ -3,13 +3,14 @@
 import csv
 import re
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import shapely
 
-from suffuse.trajectory.errors import RequestError
+from suffuse.trajectory.errors import RequestError, because, shown
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 
@@ -19,23 +20,29 @@ NEAR_M = 500.0
 FIRST_DAY = "2024-03-04"
 """Date of departures that give only a time of day: a Monday."""
 
+FIRST, LAST = np.datetime64("1970-01-01T00:00:00", "s"), np.datetime64("2099-12-31T23:59:59", "s")
+"""Departures lie between these, as the times of trips do."""
+
 PAIR = re.compile(r"^\s*\(?\s*([-+.\w]+)\s*[,; ]\s*([-+.\w]+)\s*\)?\s*$")
 
 
 def parse_depart(text: str, where: str) -> np.datetime64:
-    """A departure: `08:00`, `08:00:30` (on a Monday), or ISO 8601; UTC unless it names an offset."""
+    """A departure: `08:00`, `08:00:30` (on a Monday), or ISO 8601 from 1970 to 2099; UTC unless it names an offset."""
+    value = text.strip()
+    if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", value):
+        value = f"{FIRST_DAY}T{'0' if value[1] == ':' else ''}{value}"
     try:
-        value = text.strip()
-        moment = datetime.fromisoformat(
-            f"{FIRST_DAY}T{value}" if re.match(r"^\d{1,2}:\d{2}(:\d{2})?$", value) else value
-        )
+        moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
-        return np.datetime64(moment, "s")
-    except ValueError:
+        when = np.datetime64(moment, "s")
+    except (ValueError, OverflowError):
         raise RequestError(
-            f"{where}: departure {text!r} is neither a time of day such as 08:00 nor an ISO 8601 date and time"
+            f"{where}: departure {shown(text)} is neither a time of day such as 08:00 nor an ISO 8601 date and time"
         ) from None
+    if not FIRST <= when <= LAST:
+        raise RequestError(f"{where}: departure {shown(text)} is not between {FIRST} and {LAST}")
+    return when
 
 
 class PlaceFinder:
@@ -53,10 +60,10 @@ class PlaceFinder:
     def __call__(self, text: str, where: str) -> int:
         """Segment index. Raises RequestError, its sentence starting with `where`."""
         network = self.network
-        if re.fullmatch(r"\s*-?\d+\s*", text):
-            index = network.index_of.get(int(text))
+        if re.fullmatch(r"\s*-?[0-9]+\s*", text):
+            index = network.index_of.get(int(text)) if len(text) < 40 else None
             if index is None:
-                raise RequestError(f"{where}: segment {text.strip()} is not in road network {network.name!r}")
+                raise RequestError(f"{where}: segment {shown(text.strip())} is not in road network {network.name!r}")
             return index
         match = PAIR.match(text)
         try:
@@ -65,7 +72,7 @@ class PlaceFinder:
             lon, lat = np.nan, np.nan
         if not (abs(lon) <= 180 and abs(lat) <= 90):
             raise RequestError(
-                f"{where}: {text!r} is neither a segment id nor a longitude (-180 to 180) and latitude (-90 to 90)"
+                f"{where}: {shown(text)} is neither a segment id nor a longitude (-180 to 180) and latitude (-90 to 90)"
             )
         point = shapely.Point(network.to_metres(np.array([[lon, lat]]))[0])
         found, distance = self.tree.query_nearest(point, return_distance=True, all_matches=False)
@@ -90,20 +97,14 @@ def read_requests(
 
     Raises RequestError with file and line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            columns = [name.strip().lower() for name in table.fieldnames or []]
-            table.fieldnames = columns
-            lines = [(table.line_num, row) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise RequestError(f"{path}: cannot be read as a CSV file: {reason}") from None
+    columns, lines = _table(path)
     quads = ("origin_lon", "origin_lat", "destination_lon", "destination_lat")
     by_pairs = set(quads) <= set(columns)
     if not by_pairs and not {"origin", "destination"} <= set(columns):
+        parted = ", parted by semicolons instead of commas" if any(";" in name for name in columns) else ""
         raise RequestError(
-            f"{path}: needs the columns origin,destination (or {','.join(quads)}); it has {','.join(columns) or 'none'}"
+            f"{path}: needs the columns origin,destination (or {','.join(quads)}); "
+            f"it has {shown(','.join(columns))}{parted}"
         )
     if not lines:
         raise RequestError(f"{path}: holds no requests, only a header")
@@ -111,17 +112,24 @@ def read_requests(
     usual = np.datetime64(f"{FIRST_DAY}T08:00:00", "s") if depart is None else depart
     ends: list[list[int]] = []
     departs: list[np.datetime64] = []
-    names: list[str] = []
+    names: dict[str, int] = {}
     skipped: list[str] = []
-    for number, row in lines:
+    for number, cells in lines:
         where = f"{path}, line {number}"
         try:
+            if len(cells) != len(columns):
+                raise RequestError(f"{where}: has {len(cells)} fields, but the first line has {len(columns)}")
+            row = dict(zip(columns, cells, strict=True))
             if by_pairs:
                 texts = [f"{row[f'{end}_lon']},{row[f'{end}_lat']}" for end in ("origin", "destination")]
             else:
-                texts = [row["origin"] or "", row["destination"] or ""]
+                texts = [row["origin"], row["destination"]]
             pair = [find(text, f"{where}, {end}") for text, end in zip(texts, ("origin", "destination"), strict=True)]
-            when = parse_depart(row["depart"], where) if row.get("depart") else usual
+            when = parse_depart(row["depart"], where) if row.get("depart", "").strip() else usual
+            unused = (str(k) for k in count(len(names)) if str(k) not in names)
+            name = row.get("trip_id", "").strip() or next(unused)
+            if name in names:
+                raise RequestError(f"{where}: trip_id {shown(name)} is that of line {names[name]}")
         except RequestError as error:
             if on_error == "fail":
                 raise
@@ -129,7 +137,7 @@ def read_requests(
             continue
         ends.append(pair)
         departs.append(when)
-        names.append((row.get("trip_id") or "").strip() or str(len(names)))
+        names[name] = number
     if not ends:
         raise RequestError(f"{path}: none of its {len(lines)} requests can be used; the first: {skipped[0]}")
     table_of_ends = np.array(ends, dtype=np.int64)
@@ -138,7 +146,24 @@ def read_requests(
             origin=table_of_ends[:, 0],
             destination=table_of_ends[:, 1],
             depart=np.array(departs, dtype="datetime64[s]"),
-            request_id=np.array(names, dtype=object),
+            request_id=np.array(list(names), dtype=object),
         ),
         skipped,
     )
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Column names, in lower case, and the cells of every line that is not blank, with its number."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            header = next((cells for cells in reader if cells), None)
+            lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"{path}: cannot be read as a CSV file: {because(error)}") from None
+    if header is None:
+        raise RequestError(f"{path}: is empty")
+    columns = [name.strip().lower() for name in header]
+    if len(set(columns)) < len(columns):
+        raise RequestError(f"{path}: two columns have the same name: {shown(','.join(columns))}")
+    return columns, lines

@@ -1,7 +1,6 @@
 """What every baseline is: fitted to trips on a network, answering requests with trips, kept as safetensors and JSON."""
 
 import json
-import os
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from suffuse.trajectory.baselines.travel_times import TravelTimes
 from suffuse.trajectory.errors import ModelError, RequestError
 from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.atomic import replacing
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
@@ -100,13 +100,11 @@ class Baseline(ABC):
         directory.mkdir(parents=True, exist_ok=True)
         tensors, settings = self.state()
         arrays = {name: np.ascontiguousarray(array) for name, array in (tensors | self._times()).items()}
-        part = directory / f"{TENSORS_FILE}.part"
-        save_file(arrays, part)
-        os.replace(part, directory / TENSORS_FILE)
+        with replacing(directory / TENSORS_FILE) as temporary:
+            save_file(arrays, temporary)
         said = {"baseline": self.name, "format": FORMAT, "network": fingerprint(self.network), "settings": settings}
-        part = directory / f"{SETTINGS_FILE}.part"
-        part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, directory / SETTINGS_FILE)
+        with replacing(directory / SETTINGS_FILE) as temporary:
+            temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, directory: Path, network: RoadNetwork) -> "Baseline":

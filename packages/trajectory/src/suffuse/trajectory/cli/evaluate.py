@@ -9,13 +9,12 @@ from rich.console import Console
 
 from suffuse.trajectory.baselines import BASELINES, Baseline
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error, console
-from suffuse.trajectory.corpus import is_simulated, training_trips
+from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error, console, say
+from suffuse.trajectory.corpus import has_trips, is_simulated, training_trips
 from suffuse.trajectory.demand import DemandConfig, simulate_requests
-from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.metrics import evaluate as score
 from suffuse.trajectory.model.pretrained import NEED_NO_TRIPS, load_model
-from suffuse.trajectory.roads.atomic import replacing
+from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import read_trips
@@ -38,11 +37,11 @@ def fitted(names: list[str], city: str, network: RoadNetwork, train: Path | None
     found: dict[str, Baseline] = {}
     trips: Trips | None = None
     if set(names) - set(NEED_NO_TRIPS):
-        try:
+        if train is not None or has_trips(city):
             trips = training_trips(city, network, file=train)
-        except TripError as error:
-            console.print(f"Note: only {', '.join(NEED_NO_TRIPS)} beside it; {error}", highlight=False, soft_wrap=True)
+        else:
             names = [name for name in names if name in NEED_NO_TRIPS]
+            say(f"Note: only {', '.join(names) or 'no baseline'} beside it; {city} has no trips: give --train FILE")
     for name in names:
         with console.status(f"Fitting {name}"):
             found[name] = BASELINES[name].fit(network, trips) if trips is not None else load_model(name, network)  # type: ignore[assignment]
@@ -73,20 +72,23 @@ def evaluate(
     if pairing not in ("segments", "cells"):
         raise ValueError(f"--pairing is {pairing!r}, but must be segments or cells")
     names = chosen_baselines(baselines)
+    skipping = checked_on_error(on_error)
+    if real is None and not is_simulated(city):
+        raise ValueError(f"{city} has no simulated trips: give real ones as --real FILE")
+    if json_out is not None:
+        check_writable(json_out)
     network = load_city(city)
-    trips = read_trips(generated, network, on_error=checked_on_error(on_error))
+    trips = read_trips(generated, network, on_error=skipping)
     if real is None:
-        if not is_simulated(city):
-            raise ValueError(f"{city} has no simulated trips: give real ones as --real FILE")
         ends = (trips.origin, trips.destination, trips.depart)
         truth = simulate_requests(network, DemandConfig(), *ends, seed=1001)
         second: Trips | None = simulate_requests(network, DemandConfig(), *ends, seed=1002)
-        console.print("Compared with simulated trips for the same requests (real road network, simulated trips).")
+        say("Compared with simulated trips for the same requests (real road network, simulated trips).")
     else:
-        truth = read_trips(real, network, on_error=checked_on_error(on_error))
+        truth = read_trips(real, network, on_error=skipping)
         second = None
     if floor is not None:
-        second = read_trips(floor, network, on_error=checked_on_error(on_error))
+        second = read_trips(floor, network, on_error=skipping)
     with console.status("Scoring") as status:
         result = score(
             network, truth, trips, floor=second, baselines=fitted(names, city, network, train), seed=seed,

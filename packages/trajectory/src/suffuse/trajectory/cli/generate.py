@@ -1,6 +1,7 @@
 """`generate`: trips for requests, to a file whose suffix says how."""
 
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,22 @@ import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, Model, OnError, Out, Seed, checked_on_error, console, progress
+from suffuse.trajectory.cli.options import (
+    MOST_PROCESSES,
+    MOST_TRIPS,
+    City,
+    Model,
+    OnError,
+    Out,
+    Seed,
+    checked_on_error,
+    number,
+    progress,
+    say,
+    whole,
+)
 from suffuse.trajectory.demand.draw_requests import draw_requests
-from suffuse.trajectory.errors import RequestError
+from suffuse.trajectory.errors import RequestError, shown
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
 from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, TripGenerator
 from suffuse.trajectory.od import parse_depart, read_requests
@@ -33,9 +47,9 @@ def closed_segments(text: str, network: RoadNetwork) -> tuple[int, ...]:
     """Indices of the ids in `--close 1,2,3`. Raises RequestError for an id that is not in the network."""
     found = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        index = network.index_of.get(int(part)) if part.lstrip("-").isdigit() else None
+        index = network.index_of.get(int(part)) if re.fullmatch(r"-?[0-9]{1,19}", part) else None
         if index is None:
-            raise RequestError(f"--close: segment {part!r} is not in road network {network.name!r}")
+            raise RequestError(f"--close: segment {shown(part)} is not in road network {network.name!r}")
         found.append(index)
     return tuple(found)
 
@@ -63,7 +77,7 @@ def check_reachable(network: RoadNetwork, requests: Requests, on_error: str) -> 
     )
     if on_error == "fail" or len(lost) == len(requests):
         raise RequestError(f"{sentence} ({len(lost)} of {len(requests)} requests cannot be met)")
-    console.print(f"Note: {len(lost)} of {len(requests)} requests skipped; {sentence}", highlight=False, soft_wrap=True)
+    say(f"Note: {len(lost)} of {len(requests)} requests skipped; {sentence}")
     return requests.take(np.setdiff1d(np.arange(len(requests)), lost))
 
 
@@ -72,7 +86,7 @@ def generate(
     out: Out,
     city: City = "la-serena",
     model: Model = "la-serena",
-    n: Annotated[int | None, typer.Option("-n", help="How many trips. Default: 1000, or one a row of --od.")] = None,
+    n: Annotated[int | None, whole("-n", 1, MOST_TRIPS, "How many trips. Default: 1000, or one a row of --od.")] = None,
     od: Annotated[
         Path | None, typer.Option("--od", help="CSV with origin,destination[,depart]: segment ids or lon/lat pairs.")
     ] = None,
@@ -81,10 +95,10 @@ def generate(
     decoding: Annotated[
         str, typer.Option("--decoding", help="confidence (block by block) or dcd (sliding window).")
     ] = "confidence",
-    blocks: Annotated[int, typer.Option("--blocks", min=1, max=64, help="Segments a block, or masks a window.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Most denoising steps a block.")] = 8,
+    blocks: Annotated[int, whole("--blocks", 1, 64, "Segments a block, or masks a window.")] = 8,
+    steps: Annotated[int, whole("--steps", 1, 1000, "Most denoising steps a block.")] = 8,
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Confidence from which a segment is committed.")
+        float, number("--threshold", 0, 1, "Confidence from which a segment is committed.", but=0)
     ] = 0.97,
     order: Annotated[
         str | None,
@@ -94,20 +108,18 @@ def generate(
         ),
     ] = None,
     least: Annotated[
-        float, typer.Option("--least", help="Segments less probable than this share of the likeliest are not drawn.")
+        float, number("--least", 0, 1, "Segments less probable than this share of the likeliest are not drawn.", but=1)
     ] = 0.03,
-    guidance: Annotated[float, typer.Option("--guidance", help="Classifier-free guidance w; 0 for none.")] = 0.0,
-    temperature: Annotated[float, typer.Option("--temperature", help="1 samples, 0 takes the likeliest.")] = 1.0,
-    best_of: Annotated[int, typer.Option("--best-of", min=1, help="Draws a request, of which the medoid is kept.")] = 1,
+    guidance: Annotated[float, number("--guidance", 0, 100, "Classifier-free guidance w; 0 for none.")] = 0.0,
+    temperature: Annotated[float, number("--temperature", 0, 100, "1 samples, 0 takes the likeliest.")] = 1.0,
+    best_of: Annotated[int, whole("--best-of", 1, 9999, "Draws a request, of which the medoid is kept.")] = 1,
     seed: Seed = 0,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="Requests planned together; bounds memory.")
-    ] = 512,
+    batch_size: Annotated[int, whole("--batch-size", 1, MOST_TRIPS, "Requests planned together; bounds memory.")] = 512,
     threads: Annotated[
-        int, typer.Option("--threads", min=1, help="Threads of each process; on few cores more is slower.")
+        int, whole("--threads", 1, MOST_PROCESSES, "Threads of each process; on few cores more is slower.")
     ] = 1,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes. Default: one a core for large jobs.")
+        int | None, whole("--workers", 1, MOST_PROCESSES, "Processes. Default: one a core for large jobs.")
     ] = None,
     on_error: OnError = "fail",
 ) -> None:
@@ -115,12 +127,16 @@ def generate(
     arguments = dict(locals())
     check_suffix(out)
     checked_on_error(on_error)
-    if n is not None and n < 1:
-        raise ValueError(f"-n is {n}, but must be at least 1")
+    if order not in (None, "left", "confidence"):
+        raise ValueError(f"--order is {order!r}, but must be left or confidence")
+    config = GenerationConfig(
+        decoding=choose_decoding(decoding, blocks, steps, threshold), guidance=guidance, temperature=temperature,
+        least=least, order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
+    )  # fmt: skip
+    when = None if depart is None else parse_depart(depart, "--depart")
     network = load_city(city)
     closed = closed_segments(close, network)
     open_network = network.without(np.array(closed)) if closed else network
-    when = None if depart is None else parse_depart(depart, "--depart")
     if od is None:
         requests = draw_requests(open_network, n or 1000, seed=seed)
         if when is not None:
@@ -128,16 +144,12 @@ def generate(
     else:
         requests, skipped = read_requests(od, network, depart=when, on_error=checked_on_error(on_error))
         for sentence in skipped[:10]:
-            console.print(f"Note: skipped: {sentence}", highlight=False, soft_wrap=True, markup=False)
+            say(f"Note: skipped: {sentence}")
         if len(skipped) > 10:
-            console.print(f"Note: {len(skipped) - 10} more lines of {od} skipped", highlight=False, soft_wrap=True)
+            say(f"Note: {len(skipped) - 10} more lines of {od} skipped")
         requests = repeated(requests, n or len(requests))
     requests = check_reachable(open_network, requests, on_error)
 
-    config = GenerationConfig(
-        decoding=choose_decoding(decoding, blocks, steps, threshold), guidance=guidance, temperature=temperature,
-        least=least, order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
-    )  # fmt: skip
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = workers or (cores if len(requests) * best_of >= MANY else 1)
     job = Job(
@@ -159,9 +171,7 @@ def generate(
         out, arguments, trips=len(trips), seconds=round(spent, 3), trips_a_second=round(len(trips) / spent, 1),
         processes=count, model_sha256=file_hash(weights) if weights else None, attribution=network.attribution,
     )  # fmt: skip
-    console.print(
-        f"{len(trips):,} trips written to {out} ({len(trips) / spent:,.0f} trips/s)", highlight=False, soft_wrap=True
-    )
+    say(f"{len(trips):,} trips written to {out} ({len(trips) / spent:,.0f} trips/s)")
 
 
 def choose_decoding(name: str, blocks: int, steps: int, threshold: float) -> Decoding:

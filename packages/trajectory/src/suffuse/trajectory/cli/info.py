@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import console
+from suffuse.trajectory.cli.options import console, say
 from suffuse.trajectory.describe import describe_city, describe_model, describe_trips
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
@@ -37,4 +37,4 @@ def info(
     for what, values in facts.items():
         console.print(f"[bold]{what}[/bold]")
         for name, value in values.items():
-            console.print(f"  {name:24} {value}", highlight=False, soft_wrap=True, markup=False)
+            say(f"  {name:24} {value}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import console
+from suffuse.trajectory.cli.options import say
 from suffuse.trajectory.roads.cities import CITIES, load_city, prepare_city
 
 
@@ -24,4 +24,4 @@ def prepare(
 ) -> None:
     """Make a city folder: the roads, joined at nodes of degree two and cut to what is strongly connected."""
     written = prepare_city(city, source=source, out=out, join=join)
-    console.print(f"{load_city(written)!r} written to {written}", highlight=False, soft_wrap=True, markup=False)
+    say(f"{load_city(written)!r} written to {written}")

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Out, checked_on_error, console
+from suffuse.trajectory.cli.options import City, OnError, Out, checked_on_error, say
 from suffuse.trajectory.roads.cities import load_city
-from suffuse.trajectory.show import plot_trips
+from suffuse.trajectory.show.plot import check_map_suffix, plot_trips
 from suffuse.trajectory.trips.read import read_trips
 
 
@@ -21,7 +21,9 @@ def show(
     on_error: OnError = "fail",
 ) -> None:
     """Draw roads, flows and some single trips: .html (one offline page) or .png."""
+    check_map_suffix(out)
+    skipping = checked_on_error(on_error)
     network = load_city(city)
-    table = read_trips(trips, network, on_error=checked_on_error(on_error))
+    table = read_trips(trips, network, on_error=skipping)
     plot_trips(table, network, out, title=title)
-    console.print(f"A map of {len(table):,} trips written to {out}", highlight=False, soft_wrap=True)
+    say(f"A map of {len(table):,} trips written to {out}")

@@ -8,7 +8,7 @@ import typer
 
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.generate import closed_segments
-from suffuse.trajectory.cli.options import City, Out, Seed, console, progress
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Out, Seed, progress, say, whole
 from suffuse.trajectory.demand import DemandConfig, simulate_requests
 from suffuse.trajectory.demand.corpus import PART_SEEDS, simulated_trips
 from suffuse.trajectory.roads.cities import load_city
@@ -20,7 +20,7 @@ from suffuse.trajectory.trips.write import check_suffix, write_trips
 def simulate(
     out: Out,
     city: City = "la-serena",
-    n: Annotated[int, typer.Option("-n", min=1, help="How many trips.")] = 1000,
+    n: Annotated[int, whole("-n", 1, MOST_TRIPS, "How many trips.")] = 1000,
     part: Annotated[
         str, typer.Option("--part", help="train, val or test: parts share no pair of 500 m cells.")
     ] = "test",
@@ -51,4 +51,4 @@ def simulate(
             asked.depart, seed=seed,
         )  # fmt: skip
     write_trips(trips, network, out)
-    console.print(f"{len(trips):,} simulated trips written to {out}", highlight=False, soft_wrap=True)
+    say(f"{len(trips):,} simulated trips written to {out}")

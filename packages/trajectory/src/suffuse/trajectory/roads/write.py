@@ -10,7 +10,7 @@ import pyogrio
 import shapely
 
 from suffuse.trajectory.errors import RoadNetworkError
-from suffuse.trajectory.roads.atomic import replacing
+from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
 from suffuse.trajectory.roads.osmnx import to_osmnx
 
@@ -44,11 +44,18 @@ def write_roads(network: RoadNetwork, path: Path) -> None:
     (GeoParquet) in the CRS the network came in. Columns: see `roads_frame`. `load_city` reads each of them again;
     `.graphml` exactly. Raises `RoadNetworkError` for another suffix, or a path that cannot be written.
     """
+    writer = _WRITERS[check_roads_suffix(path)]
+    with replacing(path) as temporary:
+        writer(network, temporary)
+
+
+def check_roads_suffix(path: Path) -> str:
+    """The suffix of a path that roads can be written to. Raises RoadNetworkError for any other path."""
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise RoadNetworkError(f"{path}: unknown suffix {path.suffix!r}; roads are written as {', '.join(_WRITERS)}")
-    with replacing(path) as temporary:
-        _WRITERS[suffix](network, temporary)
+    check_writable(path)
+    return suffix
 
 
 def _write_parquet(network: RoadNetwork, path: Path) -> None:

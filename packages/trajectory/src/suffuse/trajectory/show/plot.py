@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from suffuse.trajectory.errors import TripError
-from suffuse.trajectory.roads.atomic import replacing
+from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.show.html import write_html
 from suffuse.trajectory.show.png import write_png
@@ -13,6 +13,13 @@ from suffuse.trajectory.trips.table import Trips
 
 WRITERS: dict[str, Callable[[Scene, Path], None]] = {".html": write_html, ".png": write_png}
 """How a map is drawn, by suffix."""
+
+
+def check_map_suffix(out: Path) -> None:
+    """Raise, before any work is done, TripError for a suffix of no kind of map, RoadNetworkError if it is no file."""
+    if out.suffix.lower() not in WRITERS:
+        raise TripError(f"{out}: suffix {out.suffix!r} is no kind of map, but must be one of {', '.join(WRITERS)}")
+    check_writable(out)
 
 
 def plot_trips(
@@ -43,8 +50,7 @@ def plot_trips(
 
     """
     out = Path(out)
-    if out.suffix.lower() not in WRITERS:
-        raise TripError(f"{out}: suffix {out.suffix!r} is no kind of map, but must be one of {', '.join(WRITERS)}")
+    check_map_suffix(out)
     scene = make_scene(trips, network, title=title, note=note, singles=singles)
     with replacing(out) as temporary:
         WRITERS[out.suffix.lower()](scene, temporary)

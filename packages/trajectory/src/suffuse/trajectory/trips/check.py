@@ -5,21 +5,28 @@ Dimensions: k records, m segments of all records together, p pairs of consecutiv
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.parse import LATEST
 from suffuse.trajectory.trips.raw import RawTrips, ReadReport
 from suffuse.trajectory.trips.table import Trips
 
 logger = logging.getLogger(__name__)
 
 OnError = Literal["fail", "skip"]
+
+EARLIEST = -2_208_988_800.0
+"""1 January 1900 in Unix seconds."""
+
+PERIOD = "which is no day from 1900 to 2099"
 
 
 def checked_trips(raw: RawTrips, network: RoadNetwork, *, on_error: OnError, report: ReadReport) -> Trips:
@@ -45,13 +52,21 @@ def checked_trips(raw: RawTrips, network: RoadNetwork, *, on_error: OnError, rep
     if sentences:
         logger.warning("%s: %d of %d trips left out; the first: %s", raw.source, len(sentences), count, sentences[0])
 
-    trips = _assemble(raw, network, index)
+    time, depart, arrive = (
+        np.where(impossible(moment), np.nan, moment) for moment in (raw.time, raw.depart, raw.arrive)
+    )
+    trips = _assemble(replace(raw, time=time, depart=depart, arrive=arrive), network, index)
     keep = np.ones(len(raw.record), dtype=bool)
     keep[list(problems)] = False
     report.records += count
     report.problems += sentences
     report.untimed += int((np.isnan(raw.time[raw.start[:-1][keep]])).sum())
     return trips if keep.all() else trips.take(np.flatnonzero(keep))
+
+
+def impossible(moment: Float[ndarray, " m"]) -> Bool[ndarray, " m"]:
+    """Where Unix seconds are infinite, or of no day from 1900 to 2099; not where they are NaN, for unknown."""
+    return ~np.isnan(moment) & ~((moment >= EARLIEST) & (moment <= LATEST))
 
 
 def find_segments(
@@ -85,7 +100,8 @@ def _problems(
     def note(bad: Bool[ndarray, " m"], describe: Callable[[int], str]) -> None:
         rows, first = np.unique(owner[bad], return_index=True)
         for row, at in zip(rows.tolist(), np.flatnonzero(bad)[first].tolist(), strict=True):
-            found.setdefault(row, describe(at))
+            if row not in found:
+                found[row] = describe(at)
 
     for row in np.flatnonzero(lengths == 0).tolist():
         found.setdefault(row, "has no segments")
@@ -100,6 +116,14 @@ def _problems(
         lambda at: f"segment {raw.segment_id[at]} cannot follow segment {raw.segment_id[at - 1]}",
     )
 
+    for name in ("depart", "arrive"):
+        moment = getattr(raw, name)
+        for row in np.flatnonzero(impossible(moment)).tolist():
+            found.setdefault(row, f"{name} is {moment[row]:g} s in Unix time, {PERIOD}")
+    note(
+        impossible(raw.time),
+        lambda at: f"segment {raw.segment_id[at]} is entered at {raw.time[at]:g} s in Unix time, {PERIOD}",
+    )
     timed = np.bincount(owner, np.isfinite(raw.time), count) > 0
     note(timed[owner] & np.isnan(raw.time), lambda at: f"segment {raw.segment_id[at]} has no time, but others have")
     backwards = np.zeros(len(owner), dtype=bool)
@@ -114,7 +138,8 @@ def _problems(
     last_time = np.full(count, np.nan)
     last_time[lengths > 0] = raw.time[raw.start[1:][lengths > 0] - 1]
     for row in np.flatnonzero(raw.arrive < last_time).tolist():
-        found.setdefault(row, f"arrives at {_iso(raw.arrive[row])}, before it enters its last segment")
+        if row not in found:
+            found[row] = f"arrives at {_iso(raw.arrive[row])}, before it enters its last segment"
     for row in np.flatnonzero(pd.Series(raw.trip_id).duplicated().to_numpy()).tolist():
         found.setdefault(row, "has the trip_id of an earlier one")
     return found

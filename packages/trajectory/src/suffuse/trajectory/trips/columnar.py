@@ -53,7 +53,7 @@ def raw_from_parquet(path: Path, part: str | None) -> RawTrips:
             time, broken = _times(columns[name], name, start, depart, path)
             break
     named = columns.get("trip_id", columns.get("trip"))
-    texts = row.astype(str).tolist() if named is None else named.cast(pa.string()).to_pylist()
+    said = [None] * count if named is None else _texts(named, path)
     return RawTrips(
         source=str(path),
         unit="row",
@@ -62,20 +62,30 @@ def raw_from_parquet(path: Path, part: str | None) -> RawTrips:
         time=time,
         depart=depart,
         arrive=_moments(columns, "arrive", "t1", count, path),
-        trip_id=np.array(texts, dtype=object),
+        trip_id=np.array([str(at) if text is None else text for at, text in zip(row, said, strict=True)], dtype=object),
         start=start,
         broken=broken,
     )
 
 
+def _texts(column: pa.Array, path: Path) -> list[str | None]:
+    """A column of names as text, None where there is none."""
+    try:
+        return column.cast(pa.string()).to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise TripError(f"{path}: a column of {column.type} holds what is no name: {because(error)}") from error
+
+
 def _only(part: str, columns: dict[str, pa.Array], path: Path) -> tuple[dict[str, pa.Array], Int[ndarray, " k"]]:
     if "split" not in columns:
         raise TripError(f"{path}: has no column split, so there is no part {part!r} in it")
-    mask = pc.equal(columns["split"], part).fill_null(False)
-    if not pc.any(mask).as_py():
-        there = ", ".join(str(name) for name in pc.unique(columns["split"]).to_pylist())
-        raise TripError(f"{path}: has no trips of part {part!r}, but of {there}")
-    return {name: column.filter(mask) for name, column in columns.items()}, np.flatnonzero(mask.to_numpy(False))
+    names = _texts(columns["split"], path)
+    mask = np.array([name == part for name in names], dtype=bool)
+    if not mask.any():
+        there = ", ".join(list(dict.fromkeys(str(name) for name in names))[:8])
+        raise TripError(f"{path}: has no trips of part {part!r}, but of {there or 'none'}")
+    kept = pa.array(mask)
+    return {name: column.filter(kept) for name, column in columns.items()}, np.flatnonzero(mask)
 
 
 def _lists(cells: pa.Array, kind: pa.DataType, path: Path) -> tuple[Int[ndarray, " bounds"], ndarray]:
@@ -85,11 +95,17 @@ def _lists(cells: pa.Array, kind: pa.DataType, path: Path) -> tuple[Int[ndarray,
     count = pc.list_value_length(cells).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = pc.list_flatten(cells)
     try:
-        values = flat.cast(kind).fill_null(-1) if pa.types.is_integer(kind) else flat.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        values = flat.cast(kind).fill_null(-1) if pa.types.is_integer(kind) else _cast(flat, kind)
+    except pa.ArrowException as error:
         raise TripError(f"{path}: a list of {cells.type} holds what is no {kind}: {because(error)}") from error
     start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
     return start, values.to_numpy(zero_copy_only=False)
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Values as another type; nanoseconds are cut to microseconds, everything else must fit."""
+    fine = pa.types.is_timestamp(values.type) and values.type.unit == "ns"
+    return values.cast(kind, safe=not fine)
 
 
 def _times(
@@ -116,11 +132,14 @@ def _moments(columns: dict[str, pa.Array], stamp: str, unix: str, count: int, pa
     if stamp in columns:
         if not pa.types.is_timestamp(columns[stamp].type):
             raise TripError(f"{path}: column {stamp} must hold timestamps, but holds {columns[stamp].type}")
-        micro = columns[stamp].cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+        try:
+            micro = _cast(columns[stamp], pa.timestamp("us")).to_numpy(zero_copy_only=False)
+        except pa.ArrowException as error:
+            raise TripError(f"{path}: column {stamp} holds what is no time: {because(error)}") from error
         return np.where(np.isnat(micro), np.nan, micro.astype(np.int64) / 1e6)
     if unix in columns:
         try:
             return columns[unix].cast(pa.float64()).to_numpy(zero_copy_only=False)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except pa.ArrowException as error:
             raise TripError(f"{path}: column {unix} holds what is no Unix time: {because(error)}") from error
     return np.full(count, np.nan)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from suffuse.trajectory.errors import TripError, because
+from suffuse.trajectory.errors import TripError, because, shown
 from suffuse.trajectory.trips.parse import parse_times
 from suffuse.trajectory.trips.raw import RawTrips
 
@@ -18,9 +18,19 @@ def _from_text(value: Any) -> Any:
     if isinstance(value, str):
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return value
     return value
+
+
+def _unicode(text: str) -> str:
+    """JSON can name halves of characters, which no file can be written with."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds half a character (a surrogate)")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
 
 
 class TripProperties(BaseModel):
@@ -29,10 +39,10 @@ class TripProperties(BaseModel):
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
     segments: Annotated[list[int], BeforeValidator(_from_text)]
-    times: Annotated[list[str] | None, BeforeValidator(_from_text)] = None
-    trip_id: str | None = None
-    depart: str | None = None
-    arrive: str | None = None
+    times: Annotated[list[Text] | None, BeforeValidator(_from_text)] = None
+    trip_id: Text | None = None
+    depart: Text | None = None
+    arrive: Text | None = None
 
 
 def raw_from_geojson(path: Path) -> RawTrips:
@@ -44,7 +54,7 @@ def raw_from_geojson(path: Path) -> RawTrips:
     """
     try:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TripError(f"{path}: cannot be read as JSON: {because(error)}") from error
     if isinstance(data, dict) and data.get("type") == "Feature":
         data = {"features": [data]}
@@ -66,7 +76,10 @@ def raw_from_geojson(path: Path) -> RawTrips:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            broken[row], trip = f"property {where} is {_short(first['input'])}: {first['msg']}", nothing
+            broken[row], trip = (
+                f"property {where} is {shown(first['input'], 40)}: {first['msg'].removeprefix('Value error, ')}",
+                nothing,
+            )
         except ValueError as error:
             broken[row], trip = str(error), nothing
         trips.append(trip)
@@ -80,10 +93,10 @@ def raw_from_geojson(path: Path) -> RawTrips:
     owner = np.repeat(np.arange(len(trips)), np.diff(start))
     for at in np.flatnonzero(np.isnan(time)).tolist():
         if times[at] or trips[owner[at]].times is not None:
-            broken.setdefault(int(owner[at]), f"time {times[at]!r} is not ISO 8601")
+            broken.setdefault(int(owner[at]), f"time {shown(times[at])} is not ISO 8601")
     for at, segment in enumerate(flat):
         if not -(2**63) <= segment < 2**63:
-            broken.setdefault(int(owner[at]), f"segment {segment} is no 64-bit number")
+            broken.setdefault(int(owner[at]), f"segment {shown(segment)} is no 64-bit number")
             flat[at] = 0
     names = [str(row) if trip.trip_id is None else trip.trip_id for row, trip in enumerate(trips)]
     return RawTrips(
@@ -105,10 +118,5 @@ def _end_times(trips: list[TripProperties], name: str, broken: dict[int, str]) -
     seconds = parse_times(pa.array(texts, pa.large_string()))
     for row in np.flatnonzero(np.isnan(seconds)).tolist():
         if texts[row]:
-            broken.setdefault(row, f"{name} {texts[row]!r} is not ISO 8601")
+            broken.setdefault(row, f"{name} {shown(texts[row])} is not ISO 8601")
     return seconds
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

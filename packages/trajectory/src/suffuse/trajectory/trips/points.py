@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError, because
+from suffuse.trajectory.errors import TripError, because, shown
 from suffuse.trajectory.trips.tabular import LATITUDES, LONGITUDES, Table
 
 
@@ -62,11 +62,11 @@ def points_from_table(table: Table) -> Points:
     time, bad_time = table.times(timed)
     broken: dict[int, str] = {}
     for row in np.flatnonzero(~_on_earth(lonlat)).tolist():
-        where = f"{table.text(latitude)[row].as_py()}, {table.text(longitude)[row].as_py()}"
+        where = shown(", ".join(table.text(name)[row].as_py() for name in (latitude, longitude)))
         broken.setdefault(int(trace[row]), f"position {where} in line {table.line[row]} is no latitude and longitude")
     for row in np.flatnonzero(bad_time).tolist():
         text = table.text(timed or "time")[row].as_py()
-        broken.setdefault(int(trace[row]), f"time {text!r} in line {table.line[row]} is not ISO 8601")
+        broken.setdefault(int(trace[row]), f"time {shown(text)} in line {table.line[row]} is not ISO 8601")
     return Points(
         source=str(table.path),
         unit="line",

@@ -5,6 +5,7 @@ Dimensions: k records, m segments or rows.
 
 import csv
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow.csv as pa_csv
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError, because
+from suffuse.trajectory.errors import TripError, because, shown
 from suffuse.trajectory.trips.parse import parse_ids, parse_times, split_cells
 from suffuse.trajectory.trips.raw import RawTrips
 
@@ -74,7 +75,7 @@ class Table:
             opened = gzip.open if self.path.suffix == ".gz" else open
             with opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
                 names = next(csv.reader(file), [])
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             raise TripError(f"{self.path}: cannot be read as CSV: {because(error)}") from error
         if not names:
             raise TripError(f"{self.path}: is empty")
@@ -84,6 +85,12 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.line)
+
+    @property
+    def hint(self) -> str:
+        """What may be wrong with a table of which no column is known."""
+        names = list(self._column_of)
+        return " (parted by semicolons instead of commas)" if len(names) == 1 and ";" in names[0] else ""
 
     def find(self, *names: str) -> str | None:
         """The first of the names that is a column, whatever its case."""
@@ -117,7 +124,7 @@ def raw_from_table(table: Table) -> RawTrips:
         return _one_row_a_trip(table, cells)
     if table.find("segment") and table.find("trip_id"):
         return _one_row_a_segment(table)
-    raise TripError(f"{table.path}: its columns are none of those trips are read from: {LAYOUTS}")
+    raise TripError(f"{table.path}: its columns are none of those trips are read from{table.hint}: {LAYOUTS}")
 
 
 def _one_row_a_trip(table: Table, cells: str) -> RawTrips:
@@ -126,7 +133,7 @@ def _one_row_a_trip(table: Table, cells: str) -> RawTrips:
     owner = np.repeat(np.arange(len(table)), count)
     broken: dict[int, str] = {}
     for at in np.flatnonzero(bad_id).tolist():
-        broken.setdefault(int(owner[at]), f"segment {tokens[at].as_py()!r} is not a whole number")
+        broken.setdefault(int(owner[at]), f"segment {shown(tokens[at].as_py())} is not a whole number")
 
     time = np.full(len(segment_id), np.nan)
     if (times := table.find(*TIMES)) is not None:
@@ -136,7 +143,7 @@ def _one_row_a_trip(table: Table, cells: str) -> RawTrips:
         seconds = parse_times(time_tokens)
         time_owner = np.repeat(np.arange(len(table)), time_count)
         for at in np.flatnonzero(np.isnan(seconds)).tolist():
-            broken.setdefault(int(time_owner[at]), f"time {time_tokens[at].as_py()!r} is not ISO 8601")
+            broken.setdefault(int(time_owner[at]), f"time {shown(time_tokens[at].as_py())} is not ISO 8601")
         matching = time_count == count
         time[matching[owner]] = seconds[matching[time_owner]]
 
@@ -144,7 +151,7 @@ def _one_row_a_trip(table: Table, cells: str) -> RawTrips:
     for name in ("depart", "arrive"):
         ends[name], bad = table.times(table.find(name))
         for row in np.flatnonzero(bad).tolist():
-            broken.setdefault(row, f"{name} {table.text(name)[row].as_py()!r} is not ISO 8601")
+            broken.setdefault(row, f"{name} {shown(table.text(name)[row].as_py())} is not ISO 8601")
     named = table.find("trip_id", "trip")
     return RawTrips(
         source=str(table.path),
@@ -172,7 +179,7 @@ def _one_row_a_segment(table: Table) -> RawTrips:
     for what, bad, kind in (("segment", bad_id, "a whole number"), ("time", bad_time, "ISO 8601")):
         for row in np.flatnonzero(bad).tolist():
             text = table.text(what)[row].as_py()
-            broken.setdefault(int(trip[row]), f"{what} {text!r} in line {table.line[row]} is not {kind}")
+            broken.setdefault(int(trip[row]), f"{what} {shown(text)} in line {table.line[row]} is not {kind}")
     nothing = np.full(len(names), np.nan)
     return RawTrips(
         source=str(table.path),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from suffuse.trajectory.errors import RoadNetworkError, TripError
-from suffuse.trajectory.roads.atomic import replacing
+from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.frame import depart_and_arrive, entry_times, to_geodataframe, trip_points
 from suffuse.trajectory.trips.table import Trips
@@ -49,8 +49,10 @@ def check_suffix(path: Path) -> str:
     suffix = next((known for known in _WRITERS if path.name.lower().endswith(known)), None)
     if suffix is None:
         raise TripError(f"{path}: unknown suffix {path.suffix!r}; trips are written as {', '.join(_WRITERS)}")
-    if not path.parent.is_dir():
-        raise TripError(f"{path}: cannot be written: there is no folder {path.parent}")
+    try:
+        check_writable(path)
+    except RoadNetworkError as error:
+        raise TripError(str(error)) from error
     return suffix
 
 
