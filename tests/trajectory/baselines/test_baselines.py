@@ -1,4 +1,4 @@
-"""What holds for every baseline: legal trips, the same in parts, closed streets avoided, files that say what is wrong."""
+"""What holds for every baseline: legal trips, the same in parts, closed streets avoided, files that say what is off."""
 
 import json
 import pickle
