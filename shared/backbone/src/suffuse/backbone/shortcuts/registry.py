@@ -1,0 +1,17 @@
+"""Shortcuts by name."""
+
+from suffuse.backbone.engine.errors import ShortcutError
+from suffuse.backbone.engine.shortcut import Shortcut
+from suffuse.backbone.shortcuts.delta_cache import DeltaCache
+
+SHORTCUTS: dict[str, type[Shortcut]] = {kind.name: kind for kind in (DeltaCache,)}
+
+
+def shortcut(name: str, **settings: object) -> Shortcut:
+    """The shortcut of this name with these settings. Raises ShortcutError for a name or setting there is not."""
+    if name not in SHORTCUTS:
+        raise ShortcutError(f"there is no shortcut {name!r}; there are {', '.join(sorted(SHORTCUTS))}")
+    try:
+        return SHORTCUTS[name](**settings)
+    except TypeError as error:
+        raise ShortcutError(f"{name}: {error}") from None
