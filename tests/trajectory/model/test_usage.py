@@ -145,7 +145,9 @@ def test_files_that_are_something_else_are_named(tmp_path, town, grid, make_walk
             Usage.load(path, town)
     tensors.pop("leaving")
     save_file(tensors, path)
-    with pytest.raises(ModelError, match=r"usage\.safetensors is not a readable usage file.*leaving"):
+    with pytest.raises(
+        ModelError, match=r"usage\.safetensors: leaving is missing, but must be 224 floating-point numbers"
+    ):
         Usage.load(path, town)
     path.write_bytes(whole)
     with pytest.raises(ModelError, match=r"is about 224 segments and 584 transitions, but .* has 48 and"):

@@ -58,7 +58,7 @@ def test_the_connected_part_is_the_strong_component_with_the_most_segments(colum
     graph = graph_of(network, network.length_m)
     sizes = [graph.subgraph(part).number_of_edges() for part in nx.strongly_connected_components(graph)]
     if max(sizes) == 0:
-        with pytest.raises(RoadNetworkError, match="no segment"):
+        with pytest.raises(RoadNetworkError, match="no place from which a trip could come back"):
             connected_part(network)
         return
     part = connected_part(network)

@@ -1,7 +1,11 @@
 """Models by name or directory: the shipped ones, a user's own, and the baselines, which answer the same call."""
 
+import inspect
 import json
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
 from suffuse.trajectory.corpus import training_trips
-from suffuse.trajectory.errors import ModelError, because
+from suffuse.trajectory.errors import ModelError, because, shown
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, generate_trips
 from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, fingerprint
@@ -25,6 +29,9 @@ NEED_NO_TRIPS = ("dijkstra", "dijkstra-time")
 """Baselines that are whole without a single trip."""
 
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+MOST_SIZE = 65_536
+"""No width, depth or number of heads in a config.json may be larger."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +103,36 @@ def tensor_sizes(path: Path) -> dict[str, int]:
         raise ModelError(f"{path} is not a whole safetensors file: {because(error)}") from None
 
 
+def check_config(path: Path) -> None:
+    """Raise ModelError unless a config.json names every argument of `TrajectoryModel`, and no other, with a value."""
+    said = read_object(path)
+    wanted = set(inspect.signature(TrajectoryModel.__init__).parameters) - {"self"}
+    given = {name for name in said if not name.startswith("_")}
+    if given != wanted:
+        name = min(given ^ wanted)
+        raise ModelError(f"{path} {'lacks' if name in wanted else 'has the unknown field'} {name!r}")
+    for name in sorted(given):
+        value = said[name]
+        if name == "time_correlation":
+            right, range_ = type(value) in (int, float) and 0 <= value < 1, "a number from 0 to less than 1"
+        else:
+            right, range_ = type(value) is int and 1 <= value <= MOST_SIZE, f"a whole number from 1 to {MOST_SIZE:,}"
+        if not right:
+            raise ModelError(f"{path}: {name} is {shown(value)}, but must be {range_}")
+
+
+@contextmanager
+def _quiet(library: str) -> Iterator[None]:
+    """Without the warnings of a library whose findings are checked anyway."""
+    logger = logging.getLogger(library)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | None = None) -> TripGenerator | Baseline:
     """A model ready to answer requests on `network`.
 
@@ -126,10 +163,11 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     if "fingerprint" not in facts:
         raise ModelError(f"{directory / CITY_FILE} does not say which city the model was trained on: no fingerprint")
     home = facts["fingerprint"] == fingerprint(network)
-    read_object(directory / "config.json")
+    check_config(directory / "config.json")
     tensor_sizes(directory / WEIGHTS_FILE)
     try:
-        loaded, report = TrajectoryModel.from_pretrained(directory, output_loading_info=True, local_files_only=True)
+        with _quiet("diffusers"):
+            loaded, report = TrajectoryModel.from_pretrained(directory, output_loading_info=True, local_files_only=True)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{directory / WEIGHTS_FILE} does not hold the weights of config.json: {because(error)}"
@@ -139,5 +177,8 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
         raise ModelError(
             f"{directory / WEIGHTS_FILE} does not fit config.json: {wrong[0]} and {len(wrong) - 1} more differ"
         )
+    for name, weight in loaded.state_dict().items():
+        if not weight.isfinite().all():
+            raise ModelError(f"{directory / WEIGHTS_FILE}: {name} holds numbers that are not finite")
     observed = Usage.load(directory / USAGE_FILE, network) if home else None
     return TripGenerator(model=loaded.eval(), city=CityFeatures(network, observed), directory=directory, facts=facts)

@@ -126,25 +126,54 @@ class Usage:
         """Read what `save` wrote. Raises ModelError for a file that is not that, or of another network."""
         try:
             tensors = load_file(path)
-            levels = range(len(ZONE_METRES))
-            usage = Usage(
-                flow=tensors["flow"],
-                turn_flow=tensors["turn_flow"],
-                leaving=tensors["leaving"],
-                flow_key=tuple(tensors[f"flow_key_{level}"] for level in levels),
-                flow_count=tuple(tensors[f"flow_count_{level}"] for level in levels),
-                turn_key=tuple(tensors[f"turn_key_{level}"] for level in levels),
-                turn_count=tuple(tensors[f"turn_count_{level}"] for level in levels),
-            )
-        except (SafetensorError, OSError, KeyError) as error:
+        except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is not a readable usage file in safetensors format: {because(error)}") from None
-        sizes, wanted = (len(usage.flow), len(usage.turn_flow)), (len(network), opened(network).successors.nnz)
-        if sizes != wanted:
+        levels = range(len(ZONE_METRES))
+        segments, transitions = len(network), opened(network).successors.nnz
+        sizes = [tensors[name].size if name in tensors else 0 for name in ("flow", "turn_flow")]
+        if sizes != [segments, transitions]:
             raise ModelError(
                 f"{path} is about {sizes[0]} segments and {sizes[1]} transitions, but {network.name!r} has "
-                f"{wanted[0]} and {wanted[1]}"
+                f"{segments} and {transitions}"
             )
-        return usage
+        for name, size in (("flow", segments), ("turn_flow", transitions), ("leaving", segments)):
+            _check_counts(tensors, name, size, path)
+        for kind, items in (("flow", segments), ("turn", transitions)):
+            for level in levels:
+                key, count = f"{kind}_key_{level}", f"{kind}_count_{level}"
+                _check_keys(tensors, key, items * ZONES, path)
+                _check_counts(tensors, count, len(tensors[key]), path)
+        return Usage(
+            flow=tensors["flow"],
+            turn_flow=tensors["turn_flow"],
+            leaving=tensors["leaving"],
+            flow_key=tuple(tensors[f"flow_key_{level}"] for level in levels),
+            flow_count=tuple(tensors[f"flow_count_{level}"] for level in levels),
+            turn_key=tuple(tensors[f"turn_key_{level}"] for level in levels),
+            turn_count=tuple(tensors[f"turn_count_{level}"] for level in levels),
+        )
+
+
+def _check_counts(tensors: dict[str, ndarray], name: str, size: int, path: Path) -> None:
+    """Raise ModelError unless a tensor holds as many counts as wanted, each finite and 0 or more."""
+    count = tensors.get(name)
+    if count is None or count.shape != (size,) or count.dtype.kind != "f":
+        raise ModelError(f"{path}: {name} is {_kind(count)}, but must be {size} floating-point numbers")
+    if not (np.isfinite(count) & (count >= 0)).all():
+        raise ModelError(f"{path}: {name} holds counts that are not finite and 0 or more")
+
+
+def _check_keys(tensors: dict[str, ndarray], name: str, below: int, path: Path) -> None:
+    """Raise ModelError unless a tensor holds ascending keys below a limit, or the one key -1 of `no_usage`."""
+    key = tensors.get(name)
+    if key is None or key.ndim != 1 or key.dtype.kind != "i":
+        raise ModelError(f"{path}: {name} is {_kind(key)}, but must be a list of whole numbers")
+    if len(key) and not (key[0] >= -1 and key[-1] < below and (np.diff(key) > 0).all()):
+        raise ModelError(f"{path}: {name} holds keys that do not ascend from 0 to {below - 1}")
+
+
+def _kind(tensor: ndarray | None) -> str:
+    return "missing" if tensor is None else f"{tensor.dtype} of shape {tensor.shape}"
 
 
 def transition_index(network: RoadNetwork, first: Int[ndarray, " m"], second: Int[ndarray, " m"]) -> Int[ndarray, " m"]:

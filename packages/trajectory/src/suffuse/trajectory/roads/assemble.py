@@ -21,6 +21,12 @@ logger = logging.getLogger(__name__)
 MIN_LENGTH_M = 0.1
 """Segments given as 0 m long (two nodes on one spot) count as this long."""
 
+MAX_LENGTH_M = 1e6
+"""No segment is longer."""
+
+LEAST_EXTENT_M = 10.0
+"""A projected network smaller than this has degrees for coordinates."""
+
 _GEOD = pyproj.Geod(ellps="WGS84")
 
 
@@ -58,6 +64,7 @@ def assemble(
     if len(np.unique(segment_ids)) != len(segment_ids):
         raise RoadNetworkError(f"{source}: segment id {_first_repeated(segment_ids)} occurs twice")
     check_lonlat(node_lonlat, source=source, names=node_ids, what="node")
+    _check_extent(node_lonlat, crs, source)
     from_node = _rows_of(tail, node_ids, source, segment_ids, "start node")
     to_node = _rows_of(head, node_ids, source, segment_ids, "end node")
     lines = _checked_lines(lines, node_lonlat[from_node], node_lonlat[to_node], source, segment_ids)
@@ -96,6 +103,17 @@ def check_lonlat(lonlat: Float[ndarray, "k 2"], *, source: str, names: ndarray |
             else "are no degrees of longitude and latitude: is it in a projected CRS that the file does not name?"
         )
         raise RoadNetworkError(f"{source}: coordinates ({x}, {y}) of {what} {names[bad[0]]} {why}")
+
+
+def _check_extent(lonlat: Float[ndarray, "n 2"], crs: str, source: str) -> None:
+    """Degrees that are said to be metres lie within a few metres of each other."""
+    (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
+    across = _GEOD.inv(west, south, east, north)[2]
+    if crs != WGS84 and across < LEAST_EXTENT_M:
+        name = pyproj.CRS.from_user_input(crs).name
+        raise RoadNetworkError(
+            f"{source}: in its crs ({name}) all of its roads lie within {across:.2g} m: is it the right one?"
+        )
 
 
 def split_lanes(lanes: Float[ndarray, " s"], two_way: ndarray) -> Float[ndarray, " s"]:
@@ -172,9 +190,10 @@ def _checked_lengths(
     length_m: Float[ndarray, " s"] | None, lines: ndarray, source: str, segment_ids: ndarray
 ) -> Float[ndarray, " s"]:
     length = np.full(len(lines), np.nan) if length_m is None else length_m.astype(np.float64)
-    if bad := np.flatnonzero((length < 0) | np.isinf(length)).tolist():
+    if bad := np.flatnonzero((length < 0) | (length > MAX_LENGTH_M)).tolist():
         raise RoadNetworkError(
-            f"{source}: length_m of segment {segment_ids[bad[0]]} is {length[bad[0]]}, not finite and 0 or more"
+            f"{source}: length_m of segment {segment_ids[bad[0]]} is {length[bad[0]]}, "
+            f"but must be from 0 to {MAX_LENGTH_M:,.0f}"
         )
     unknown = np.flatnonzero(np.isnan(length))
     length[unknown] = [_GEOD.geometry_length(line) for line in lines[unknown]]

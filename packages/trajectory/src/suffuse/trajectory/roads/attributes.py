@@ -16,6 +16,9 @@ from suffuse.trajectory.roads.network import DEFAULT_SPEED_KMH, HIGHWAY_CLASSES
 LINK_SPEED_FACTOR = 0.6
 """Slip roads (`motorway_link` and the like) without a speed of their own: this share of their class's default."""
 
+SLOWEST_KMH, FASTEST_KMH = 1.0, 500.0
+"""Speeds beyond these are mistakes, and count as unknown."""
+
 _MPH = 1.609344
 _KNOTS = 1.852
 _WALK_KMH = 5.0
@@ -90,5 +93,5 @@ def classes_and_speeds(
         link |= np.asarray(is_link, dtype=bool)
     default = np.array([DEFAULT_SPEED_KMH[name] for name in classes], dtype=np.float64)
     default[link] *= LINK_SPEED_FACTOR
-    usable = np.isfinite(speed_kmh) & (speed_kmh > 0)
+    usable = (speed_kmh >= SLOWEST_KMH) & (speed_kmh <= FASTEST_KMH)
     return classes, np.where(usable, speed_kmh, default)

@@ -79,6 +79,10 @@ def load_city(name_or_path: str | Path) -> RoadNetwork:
     stay as they are, but only those of the largest strongly connected part are kept; how many were dropped is logged.
     Raises `RoadNetworkError` naming the file and the field.
     """
+    if not str(name_or_path):
+        raise RoadNetworkError(
+            f"the city has no name; cities: {', '.join(CITIES)}, or the path of a folder or road file"
+        )
     path = Path(name_or_path)
     if (
         isinstance(name_or_path, str)
@@ -92,7 +96,10 @@ def load_city(name_or_path: str | Path) -> RoadNetwork:
             f"--source WHEEL` makes it; {aequilibrae_zip.HOW_TO_GET}"
         )
     network = read_roads(path)
-    whole = connected_part(network)
+    try:
+        whole = connected_part(network)
+    except RoadNetworkError as error:
+        raise RoadNetworkError(f"{path}: {error}") from error
     if whole is not network:
         logger.warning(
             "%s: %d of %d segments dropped: not in the largest part where every place can reach every other",

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.errors import RoadNetworkError, shown
 from suffuse.trajectory.roads.attributes import as_list, is_true, lane_count, speed_in_kmh
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -58,7 +58,7 @@ def whole_numbers(column: pd.Series, source: str) -> Int[ndarray, " k"]:
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
         raise RoadNetworkError(
-            f"{source}: column {column.name!r}, record {row + 1}: {str(column.iloc[row])!r} is no whole number"
+            f"{source}: column {column.name!r}, record {row + 1}: {shown(str(column.iloc[row]))} is no whole number"
         )
     return values.to_numpy(dtype=np.int64)
 
@@ -71,7 +71,7 @@ def numbers(column: pd.Series, source: str) -> Float[ndarray, " k"]:
         row = int(np.flatnonzero(bad)[0])
         if str(column.iloc[row]).strip().lower() != "nan":
             raise RoadNetworkError(
-                f"{source}: column {column.name!r}, record {row + 1}: {str(column.iloc[row])!r} is no number"
+                f"{source}: column {column.name!r}, record {row + 1}: {shown(str(column.iloc[row]))} is no number"
             )
     return values
 

@@ -42,7 +42,10 @@ def part_of(network: RoadNetwork, keep: Bool[ndarray, " s"]) -> RoadNetwork:
 
 
 def connected_part(network: RoadNetwork) -> RoadNetwork:
-    """The largest part in which every node can be reached from every other; the same object if that is all of it."""
+    """The largest part in which every node can be reached from every other; the same object if that is all of it.
+
+    Raises `RoadNetworkError` if there is none.
+    """
     nodes = len(network.node_ids)
     ones = np.ones(len(network), dtype=np.int8)
     links = sparse.csr_array((ones, (network.from_node, network.to_node)), shape=(nodes, nodes))
@@ -50,6 +53,8 @@ def connected_part(network: RoadNetwork) -> RoadNetwork:
     inside = part[network.from_node] == part[network.to_node]
     weight = np.bincount(part[network.from_node[inside]], minlength=part.max() + 1)
     keep = inside & (part[network.from_node] == weight.argmax())
+    if not keep.any():
+        raise RoadNetworkError(f"road network {network.name!r} has no place from which a trip could come back to it")
     return network if keep.all() else part_of(network, keep)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import shapely
 
 from suffuse.trajectory.errors import RoadNetworkError, because
-from suffuse.trajectory.roads.assemble import assemble
+from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import (
     find_column,
     flags,
@@ -67,6 +67,7 @@ def read_tables(nodes: Path, edges: Path) -> RoadNetwork:
     tail, head = (whole_numbers(need_column(table, what, source), source) for what in ("from_node", "to_node"))
     node_ids = whole_numbers(need_column(places, "node", str(nodes)), str(nodes))
     lonlat = np.stack([numbers(need_column(places, what, str(nodes)), str(nodes)) for what in ("lon", "lat")], axis=1)
+    check_lonlat(lonlat, source=str(nodes), names=node_ids, what="node")
     highway = find_column(table, "highway")
     return assemble(
         source=source,

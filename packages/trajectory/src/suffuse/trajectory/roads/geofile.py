@@ -55,6 +55,8 @@ def read_geofile(path: Path) -> RoadNetwork:
     """
     edges, nodes, said = _read_layers(path)
     source = str(path)
+    if {"trip_id", "segments"} <= set(edges.columns):
+        raise RoadNetworkError(f"{source}: holds trips, not the roads they are on")
     if edges.crs is None:
         raise RoadNetworkError(f"{source}: has no crs, so nobody can say where its coordinates are")
     transformer, crs = lonlat_transformer(edges.crs, source=source)
