@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, decode
 from suffuse.trajectory.errors import RequestError
-from suffuse.trajectory.model.canvas import Encoded, RoadCanvas
+from suffuse.trajectory.model.canvas import ROWS, Encoded, RoadCanvas
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.requests import Requests
@@ -22,8 +22,11 @@ from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to
 from suffuse.trajectory.trips.table import Trips, concatenate
 
-TILE = 128
+TILE = 512
 """Most trips drawn together, block by block: those that are done with a block early cost nothing while others go on."""
+
+POSITIONS = 1 << 16
+"""Most positions of a tile, which bounds its memory: about 4 KiB each for a model of the shipped size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +127,20 @@ def caching(decoding: Decoding, length: int) -> dict[str, int]:
 def draw_tile(
     encoded: Encoded, requests: Requests, numbers: Int[ndarray, " b"], draw: int, config: GenerationConfig
 ) -> Trips:
-    """Draw one trip for each of some requests; `numbers` are their places in the whole job."""
+    """Draw one trip for each of some requests; `numbers` are their places in the whole job.
+
+    Requests whose trips could be too long to be drawn together are drawn in two halves.
+    """
     network = encoded.city.network
     distinct, back = np.unique(requests.destination, return_inverse=True)
     hops = hops_to(network, distinct)[back]
     least = hops[np.arange(len(requests)), requests.origin]
     limit = np.ceil(config.detour * least).astype(np.int64) + config.slack
     length = canvas_length(config.decoding, int(limit.max()) + 1)
+    half = len(requests) // 2
+    if half >= ROWS and len(requests) * length > POSITIONS:
+        halves = (np.arange(half), np.arange(half, len(requests)))
+        return concatenate([draw_tile(encoded, requests.take(rows), numbers[rows], draw, config) for rows in halves])
     streams = [stream(config.seed, int(number), draw, length) for number in numbers]
     canvas = RoadCanvas(
         encoded, requests.origin.astype(np.int64), requests.destination.astype(np.int64), requests.hour, hops, limit,
