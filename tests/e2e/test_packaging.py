@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 MEMBERS = {
     "suffuse-backbone": ROOT / "shared/backbone",
     "suffuse-trajectory": ROOT / "packages/trajectory",
+    "suffuse-policy": ROOT / "packages/policy",
     "suffuse": ROOT / "apps/cli",
 }
 NEITHER_OURS_NOR_PATHS = ("suffuse", "__pycache__")
@@ -108,7 +109,8 @@ def test_a_wheel_names_its_siblings_by_version_not_by_path(wheels: dict[str, Pat
         == {
             "suffuse-backbone": set(),
             "suffuse-trajectory": {"suffuse-backbone"},
-            "suffuse": {"suffuse-trajectory"},
+            "suffuse-policy": {"suffuse-backbone"},
+            "suffuse": {"suffuse-trajectory", "suffuse-policy"},
         }[member]
     )
 
@@ -138,6 +140,9 @@ def test_wheels_give_working_commands(installed: Bare) -> None:
     for verb in ("generate", "evaluate", "train", "prepare", "show", "roads", "info"):
         assert verb in installed("suffuse-trajectory", "--help")
     assert "Usage: suffuse trajectory generate" in installed("suffuse", "trajectory", "generate", "--help")
+    for verb in ("run", "evaluate", "train", "prepare", "info"):
+        assert verb in installed("suffuse-policy", "--help")
+    assert "Usage: suffuse policy evaluate" in installed("suffuse", "policy", "evaluate", "--help")
     where = installed(
         "python", "-c", "import suffuse.trajectory as t, suffuse.backbone as b; print(*t.__path__, *b.__path__)"
     )

@@ -7,7 +7,10 @@ import typer
 
 GROUP = "suffuse.tasks"
 
-KNOWN = {"trajectory": "Synthetic trips over a real road network."}
+KNOWN = {
+    "trajectory": "Synthetic trips over a real road network.",
+    "policy": "Diffusion policies for robots.",
+}
 """The published tasks and what they do; the task `x` is the distribution `suffuse-x`."""
 
 

@@ -1,0 +1,167 @@
+"""What one does with a policy in a simulated task: evaluate it, or watch one episode."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from suffuse.policy.data.video import write_video
+from suffuse.policy.environments.actors import Actor, PolicyActor, RandomActor
+from suffuse.policy.environments.evaluation import (
+    FIRST_HELD_OUT_SEED,
+    Evaluation,
+    Outcome,
+    roll_out,
+    summarise,
+    time_of,
+)
+from suffuse.policy.environments.task import Episode, Task, task_by_name
+from suffuse.policy.errors import ModelError, ObservationError
+from suffuse.policy.experts.pusht_actor import PlannerActor
+from suffuse.policy.model.noise import Sampler
+from suffuse.policy.model.policy import DiffusionPolicy, OutOfBounds
+from suffuse.policy.model.pretrained import load_policy
+
+BASELINES: dict[str, Callable[[], Actor]] = {"random": RandomActor, "planner": PlannerActor}
+"""What acts without a model: uniform actions, and the scripted expert."""
+
+TIMED_CHUNKS = 50
+SLOTS = 50
+
+
+def load_actor(
+    name_or_path: str | Path,
+    task: Task,
+    *,
+    slots: int,
+    sampler: Sampler | None = None,
+    steps: int | None = None,
+    out_of_bounds: OutOfBounds = "clamp",
+) -> Actor:
+    """A baseline by name, or a policy (shipped, or a model directory) that sees what the task shows.
+
+    Raises:
+        ModelError: there is no such model, it was trained for another task, or a sampler is named for a baseline.
+        ObservationError: the task does not show what the policy sees.
+        ValueError: the sampler or the number of steps does not fit the model.
+    """
+    name = str(name_or_path)
+    if name in BASELINES and not Path(name).exists():
+        if sampler is not None or steps is not None:
+            raise ModelError(f"{name} draws no chunks: leave the sampler and its steps out")
+        return BASELINES[name]()
+    policy = load_policy(name_or_path)
+    if policy.config["task"] not in ("", task.name):
+        raise ModelError(f"{name} was trained for {policy.config['task']}, not for {task.name}")
+    if sampler is not None or steps is not None:
+        policy.use_sampler(sampler or policy.sampler, steps or policy.sampling_steps)
+    check_sees(policy, task)
+    return PolicyActor(policy, slots, out_of_bounds=out_of_bounds)
+
+
+def check_sees(policy: DiffusionPolicy, task: Task) -> None:
+    """Raises ObservationError unless the task shows everything that the policy sees, in the same shape."""
+    environment = task.make()
+    try:
+        shown = dict(environment.observation_space)  # type: ignore[call-overload]
+    finally:
+        environment.close()
+    for name, shape in policy.shapes.items():
+        if name not in shown or tuple(shown[name].shape) != shape:
+            found = f"has shape {tuple(shown[name].shape)} there" if name in shown else "is not shown there"
+            raise ObservationError(f"the policy sees {name} of shape {shape}, which in {task.name} {found}")
+
+
+def evaluate(
+    model: str | Path | Actor,
+    env: str,
+    *,
+    episodes: int = 100,
+    first_seed: int = FIRST_HELD_OUT_SEED,
+    sampler: Sampler | None = None,
+    steps: int | None = None,
+    slots: int = SLOTS,
+    on_end: Callable[[Outcome], None] | None = None,
+) -> Evaluation:
+    """How good a policy or baseline is, over episodes with the seeds `first_seed`, `first_seed + 1` ...
+
+    Args:
+        model: a shipped model, a model directory, `random`, `planner`, or an actor.
+        env: the gymnasium id of a task.
+        episodes: how many, > 0.
+        first_seed: seeds from 100000 on are held out from training and demonstrations.
+        sampler, steps: how chunks are drawn; the model's own way by default.
+        slots: episodes run at once.
+        on_end: told every outcome as it comes.
+
+    `cpu_ms_per_chunk` is measured afterwards on one robot, over 50 chunks.
+
+    Raises:
+        PolicyError: the model or the task cannot be used.
+        ValueError: a number is out of range.
+    """
+    task = task_by_name(env)
+    if episodes < 1:
+        raise ValueError(f"episodes is {episodes}; it must be at least 1")
+    if isinstance(model, str | Path):
+        actor = load_actor(model, task, slots=min(slots, episodes), sampler=sampler, steps=steps)
+    else:
+        actor = model
+    seeds = range(first_seed, first_seed + episodes)
+    outcomes = roll_out(task, actor, seeds, slots=min(slots, episodes), on_end=on_end)
+    label = str(model) if isinstance(model, str | Path) else type(actor).__name__
+    if not isinstance(actor, PolicyActor):
+        return summarise(task, label, outcomes)
+    policy = actor.policy
+    environment = task.make()
+    try:
+        start = Episode(task, environment, first_seed).observation
+    finally:
+        environment.close()
+    seen = {name: np.stack([start[name]] * policy.config["observation_steps"]) for name in policy.shapes}
+    policy.reset(first_seed)
+    drawn = sum(outcome.steps for outcome in outcomes)
+    return summarise(
+        task, label, outcomes,
+        chunk_ms=time_of(lambda: policy.predict_action_chunk(seen), TIMED_CHUNKS),
+        clamped_share=actor.clamped / drawn,
+        settings={"sampler": policy.sampler, "steps": policy.sampling_steps, "slots": min(slots, episodes)},
+    )  # fmt: skip
+
+
+def run(
+    model: str | Path | Actor,
+    env: str,
+    *,
+    seed: int = FIRST_HELD_OUT_SEED,
+    sampler: Sampler | None = None,
+    steps: int | None = None,
+    video: Path | None = None,
+    on_step: Callable[[Episode], None] | None = None,
+) -> Outcome:
+    """One episode from its seed to its end, with a video of it (MP4) if a path is given.
+
+    Raises:
+        PolicyError: the model or the task cannot be used, or the video cannot be written.
+    """
+    task = task_by_name(env)
+    actor = load_actor(model, task, slots=1, sampler=sampler, steps=steps) if isinstance(model, str | Path) else model
+    environment = task.make()
+    frames: list[UInt8[np.ndarray, "i j 3"]] = []
+    try:
+        episode = Episode(task, environment, seed)
+        actor.begin(0, episode)
+        while not episode.over:
+            episode.step(actor.act({0: episode})[0])
+            if video is not None:
+                picture: Any = environment.render()
+                frames.append(np.asarray(picture, dtype=np.uint8))
+            if on_step is not None:
+                on_step(episode)
+    finally:
+        environment.close()
+    if video is not None:
+        write_video(frames, video, fps=task.fps)
+    return Outcome(seed=seed, max_reward=episode.max_reward, steps=episode.steps, success=episode.success)

@@ -1,0 +1,71 @@
+"""`evaluate`: how good a policy or a baseline is in a simulated task."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from suffuse.policy.api import evaluate as evaluate_model
+from suffuse.policy.atomic import replacing
+from suffuse.policy.cli.app import app
+from suffuse.policy.cli.options import (
+    DEFAULT_ENV,
+    Env,
+    FirstSeed,
+    Model,
+    Scheduler,
+    Steps,
+    Threads,
+    checked_sampler,
+    progress,
+    use_threads,
+)
+from suffuse.policy.environments.evaluation import FIRST_HELD_OUT_SEED, Evaluation
+
+
+def table(result: Evaluation) -> Table:
+    """The figures, a line each."""
+    made = Table(title=f"{result.model} in {result.env}", show_header=False)
+    low, high = result.ci95["success_rate"]
+    made.add_row("success rate", f"{result.success_rate:.3f}  (95 % interval {low:.3f} to {high:.3f})")
+    low, high = result.ci95["mean_max_reward"]
+    made.add_row("mean max reward", f"{result.mean_max_reward:.3f}  (95 % interval {low:.3f} to {high:.3f})")
+    made.add_row(
+        "episodes", f"{result.episodes}, seeds from {result.first_seed}, {result.mean_steps:.0f} steps on average"
+    )
+    if result.cpu_ms_per_chunk is not None:
+        how = f"{result.settings['sampler']}, {result.settings['steps']} steps"
+        made.add_row("CPU time of a chunk", f"{result.cpu_ms_per_chunk:.1f} ms, p99 {result.cpu_ms_p99:.1f} ms ({how})")
+    if result.clamped_share:
+        made.add_row("actions moved into bounds", f"{result.clamped_share:.2%}")
+    return made
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    env: Env = DEFAULT_ENV,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes.")] = 100,
+    first_seed: FirstSeed = FIRST_HELD_OUT_SEED,
+    scheduler: Scheduler = None,
+    steps: Steps = None,
+    slots: Annotated[int, typer.Option("--slots", min=1, help="Episodes run at once.")] = 50,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures, and every episode, as JSON.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Print success rate and reward over episodes with known seeds, with intervals and CPU time."""
+    use_threads(threads)
+    with progress("episodes", episodes) as bar:
+        result = evaluate_model(
+            model, env, episodes=episodes, first_seed=first_seed, sampler=checked_sampler(scheduler), steps=steps,
+            slots=slots, on_end=lambda _: bar.advance(bar.task_ids[0]),
+        )  # fmt: skip
+    if json_out is not None:
+        with replacing(json_out) as temporary:
+            temporary.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    Console().print(table(result))

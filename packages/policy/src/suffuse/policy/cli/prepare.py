@@ -1,0 +1,40 @@
+"""`prepare`: demonstrations from a scripted expert, or from a file in another format."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suffuse.policy.cli.app import app
+from suffuse.policy.cli.options import DEFAULT_ENV, Env, console, progress
+from suffuse.policy.data import read_demonstrations, write_demonstrations
+from suffuse.policy.experts.demonstrate import demonstrate
+from suffuse.policy.provenance import write_run
+
+
+@app.command()
+def prepare(
+    out: Annotated[
+        Path, typer.Option("--out", help="What to write: a name in .zarr, .zarr.zip, .hdf5, or a LeRobot folder.")
+    ],
+    source: Annotated[
+        Path | None, typer.Option("--source", help="Demonstrations to convert. Default: ask the scripted expert.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", help="zarr, robomimic, lerobot or lerobot-v2.1. Default: by the name.")
+    ] = None,
+    env: Env = DEFAULT_ENV,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of the expert to keep.")] = 100,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first; the others follow.")] = 0,
+) -> None:
+    """Write demonstrations: those of a scripted expert, or those of another file."""
+    arguments = dict(locals())
+    if source is not None:
+        made = read_demonstrations(source)
+        write_demonstrations(made, out, format=format)
+    else:
+        with progress("episodes", episodes) as bar:
+            made = demonstrate(env, episodes, first_seed=first_seed, on_end=lambda: bar.advance(bar.task_ids[0]))
+        write_demonstrations(made, out, format=format)
+    write_run(out, arguments, episodes=len(made), rows=made.rows)
+    console.print(f"{len(made):,} episodes, {made.rows:,} rows written to {out}", highlight=False, soft_wrap=True)

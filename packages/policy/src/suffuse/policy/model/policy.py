@@ -1,0 +1,251 @@
+"""A diffusion policy: what a robot sees in, what it does next out.
+
+The policy of Chi et al. 2023 (arXiv:2303.04137): a denoiser is conditioned on the last `observation_steps` observations
+and draws a chunk of `horizon` actions, of which the next `action_steps` are carried out before it is asked again.
+
+Actions may be told relative to an observation (`relative_to`), as in the relative trajectories of Chi et al. 2024 (UMI,
+arXiv:2402.10329): to where the robot is when the chunk begins. Outside the model they are always absolute.
+
+Dimensions: b batch, o observation steps, h horizon, s action steps, a action.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Shaped
+from torch import Generator, Tensor
+
+from suffuse.backbone.models import PretrainedModel, register_to_config
+from suffuse.policy.errors import ActionError, ObservationError
+from suffuse.policy.model.denoiser import Denoiser
+from suffuse.policy.model.noise import NoiseProcess, Sampler
+from suffuse.policy.model.normaliser import Normaliser
+from suffuse.policy.model.observation_encoder import ObservationEncoder, is_image
+from suffuse.policy.model.receding_horizon import RecedingHorizon
+from suffuse.policy.model.transformer import ActionTransformer
+from suffuse.policy.model.unet import ActionUNet
+
+DENOISERS: dict[str, type[ActionTransformer] | type[ActionUNet]] = {
+    "transformer": ActionTransformer,
+    "unet": ActionUNet,
+}
+OutOfBounds = Literal["clamp", "refuse"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ActionChunk:
+    """Actions to carry out, in order, and which numbers of them had to be moved into their bounds."""
+
+    actions: Float32[np.ndarray, "*b s a"]
+    clamped: Bool[np.ndarray, "*b s a"]
+
+
+class DiffusionPolicy(PretrainedModel):
+    """Draws chunks of actions from observations.
+
+    Args:
+        observations: the shape of one step of every observation, by name; three axes are an image (see the encoder).
+        action_size: numbers a in an action.
+        observation_steps: observations o that are seen, the latest last.
+        horizon: actions h of a chunk, from the moment of the first observation seen.
+        action_steps: actions s of a chunk that are carried out.
+        denoiser: arguments of the denoiser besides its sizes, and its `type`: transformer or unet.
+        noise: arguments of `NoiseProcess`.
+        relative_to: name of the observation that actions are told relative to; None for absolute actions.
+        action_low: smallest number of every action that may reach the robot; None for no bound.
+        action_high: largest number.
+        sampler: how chunks are drawn unless `use_sampler` says otherwise: ddpm, ddim, dpm or flow.
+        sampling_steps: denoising steps of a chunk.
+        crop: share of an image's height and width that is seen.
+        octaves: of the sines and cosines beside numbers seen (see the encoder).
+        task: what the policy was trained for, in a word.
+
+    Raises ValueError for arguments that do not fit together.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        observations: dict[str, list[int]],
+        action_size: int,
+        observation_steps: int = 2,
+        horizon: int = 16,
+        action_steps: int = 8,
+        denoiser: dict[str, Any] | None = None,
+        noise: dict[str, Any] | None = None,
+        relative_to: str | None = None,
+        action_low: list[float] | None = None,
+        action_high: list[float] | None = None,
+        sampler: Sampler = "ddim",
+        sampling_steps: int = 10,
+        crop: float = 0.875,
+        octaves: int = 0,
+        task: str = "",
+    ) -> None:
+        super().__init__()
+        needed = observation_steps - 1 + action_steps
+        if min(observation_steps, action_steps) < 1 or horizon < needed:
+            raise ValueError(
+                f"horizon is {horizon}; it must be at least observation_steps - 1 + action_steps = {needed}, each >= 1"
+            )
+        shapes = {name: tuple(shape) for name, shape in sorted(observations.items())}
+        if relative_to is not None and shapes.get(relative_to) != (action_size,):
+            raise ValueError(
+                f"relative_to is {relative_to!r}; it must name an observation of shape ({action_size},) as actions have"
+            )
+        for name, bound in (("action_low", action_low), ("action_high", action_high)):
+            if bound is not None and len(bound) != action_size:
+                raise ValueError(f"{name} has {len(bound)} numbers, an action has {action_size}")
+        settings = dict(denoiser or {})
+        kind = settings.pop("type", "transformer")
+        if kind not in DENOISERS:
+            raise ValueError(f"denoiser type is {kind!r}; it must be one of {', '.join(DENOISERS)}")
+        self.shapes = shapes
+        self.process = NoiseProcess(**(noise or {}))
+        self.encoder = ObservationEncoder(shapes, crop=crop, octaves=octaves)
+        self.action_normaliser = Normaliser((horizon, action_size))
+        self.network: ActionTransformer | ActionUNet = DENOISERS[kind](
+            action_size=action_size,
+            horizon=horizon,
+            observation_steps=observation_steps,
+            observation_size=self.encoder.channels,
+            **settings,
+        )
+        assert isinstance(self.network, Denoiser)
+        self.low = torch.tensor([-torch.inf] * action_size if action_low is None else action_low)
+        self.high = torch.tensor([torch.inf] * action_size if action_high is None else action_high)
+        self.use_sampler(sampler, sampling_steps)
+        self.reset()
+
+    # --- training
+
+    def forward(
+        self,
+        observations: Mapping[str, Shaped[Tensor, "b o ..."]],
+        actions: Float[Tensor, "b h a"],
+        generator: Generator,
+    ) -> Float[Tensor, "b h a"]:
+        """Squared error of one prediction for each window, at times and with noise from `generator`."""
+        clean = self.action_normaliser(actions - self._origin(observations))
+        times = self.process.draw_times(len(clean), generator)
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        noisy, wanted = self.process.add_noise(clean, noise, times)
+        return (self.network(noisy, times, self.encoder(observations)).float() - wanted) ** 2
+
+    def _origin(self, observations: Mapping[str, Shaped[Tensor, "b o ..."]]) -> Float[Tensor, "b 1 a"] | float:
+        """Where actions are told from: the latest of the observation `relative_to`."""
+        name = self.config["relative_to"]
+        return 0.0 if name is None else observations[name][:, -1:].float()
+
+    # --- drawing chunks
+
+    def use_sampler(self, sampler: Sampler, steps: int) -> None:
+        """Draw chunks by another sampler, or in another number of steps, from now on.
+
+        Raises:
+            ValueError: the sampler is not one of the model's noise process, or the number is outside its range.
+        """
+        self.sampler, self.sampling_steps = sampler, steps
+        self.process.scheduler(sampler, steps)
+
+    @torch.no_grad()
+    def sample(
+        self, observations: Mapping[str, Shaped[Tensor, "b o ..."]], generators: Sequence[Generator]
+    ) -> Float[Tensor, "b h a"]:
+        """A chunk of absolute actions for each sample, drawn with its own generator; not kept within bounds."""
+        observed = self.network.observe(self.encoder(observations))
+        scheduler = self.process.scheduler(self.sampler, self.sampling_steps)
+        embedded = self.network.embed_time(scheduler.timesteps.to(self.device))
+        shape = (self.config["horizon"], self.config["action_size"])
+        x = torch.stack([torch.randn(shape, generator=g, device=g.device) for g in generators]).to(self.device)
+        for number, time in enumerate(scheduler.timesteps):
+            found = self.network.denoise(x.to(self.dtype), embedded[number : number + 1], observed).float()
+            x = scheduler.step(found, time, x, generator=list(generators), return_dict=False)[0]
+        return self.action_normaliser.invert(x) + self._origin(observations)
+
+    def predict_action_chunk(
+        self,
+        observations: Mapping[str, Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."]],
+        *,
+        generators: Sequence[Generator] | None = None,
+        out_of_bounds: OutOfBounds = "clamp",
+    ) -> ActionChunk:
+        """The next actions of one robot or of several.
+
+        Args:
+            observations: by name, the last `observation_steps` of one robot (o, ...), or of several (b, o, ...).
+            generators: one for each robot; without them, the policy's own, which `reset` seeds.
+            out_of_bounds: whether an action outside its bounds is moved to them, or refused.
+
+        Raises:
+            ObservationError: an observation is missing, has another shape, or is not finite.
+            ActionError: an action is not finite, or it is out of its bounds and that is refused.
+        """
+        given, single = self._checked(observations)
+        count = len(next(iter(given.values())))
+        own = generators if generators is not None else [self.generator] * count
+        if len(own) != count:
+            raise ValueError(f"there are {len(own)} generators for {count} robots")
+        first = self.config["observation_steps"] - 1
+        drawn = self.sample(given, own)[:, first : first + self.config["action_steps"]].cpu()
+        if not bool(torch.isfinite(drawn).all()):
+            raise ActionError("the model gave an action that is not finite; nothing is sent to the robot")
+        kept = drawn.clamp(self.low, self.high)
+        moved = kept != drawn
+        if out_of_bounds == "refuse" and bool(moved.any()):
+            row, step, number = (int(i) for i in moved.nonzero()[0])
+            raise ActionError(
+                f"number {number} of action {step} is {float(drawn[row, step, number]):.6g}; it must be in "
+                f"[{float(self.low[number]):.6g}, {float(self.high[number]):.6g}]"
+            )
+        actions, flags = kept.numpy().astype(np.float32), moved.numpy()
+        return (
+            ActionChunk(actions=actions[0], clamped=flags[0]) if single else ActionChunk(actions=actions, clamped=flags)
+        )
+
+    def _checked(self, observations: Mapping[str, Any]) -> tuple[dict[str, Tensor], bool]:
+        """Observations as tensors with a batch axis, and whether there was none."""
+        steps, found, single = self.config["observation_steps"], {}, set()
+        for name, shape in self.shapes.items():
+            if name not in observations:
+                raise ObservationError(f"there is no observation {name!r}, which the policy sees")
+            values = torch.as_tensor(observations[name])
+            wanted = (steps, *shape)
+            if tuple(values.shape[-len(wanted) :]) != wanted or values.ndim - len(wanted) not in (0, 1):
+                raise ObservationError(f"{name} has shape {tuple(values.shape)}; it must be {wanted} or (b, *{wanted})")
+            if is_image(shape) and values.dtype != torch.uint8:
+                raise ObservationError(f"{name} is {values.dtype}; an image must be uint8, from 0 to 255")
+            if not bool(torch.isfinite(values).all()):
+                raise ObservationError(f"{name} has a value that is not finite")
+            single.add(values.ndim == len(wanted))
+            found[name] = (values if is_image(shape) else values.float()).to(self.device).reshape(-1, *wanted)
+        if len({len(values) for values in found.values()}) > 1 or len(single) > 1:
+            raise ObservationError("observations are of different numbers of robots")
+        return found, single.pop()
+
+    # --- one robot in a loop
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin an episode: forget what was seen and planned; with a `seed`, its actions can be had again."""
+        self.generator = Generator()
+        if seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(seed)
+        self.receding = RecedingHorizon(self.config["observation_steps"])
+
+    def select_action(
+        self, observation: Mapping[str, Shaped[np.ndarray, "..."]], *, out_of_bounds: OutOfBounds = "clamp"
+    ) -> Float32[np.ndarray, " a"]:
+        """The next action after one more observation: call it once every control step.
+
+        A chunk is drawn when the last one is used up. Raises what `predict_action_chunk` raises.
+        """
+        self.receding.see({name: np.asarray(value) for name, value in observation.items()})
+        if not self.receding.planned:
+            self.receding.plan(self.predict_action_chunk(self.receding.seen(), out_of_bounds=out_of_bounds).actions)
+        return self.receding.act()

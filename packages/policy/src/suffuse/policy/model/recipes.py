@@ -1,0 +1,51 @@
+"""Recipes: what `train --recipe NAME` does. A recipe is a function that returns a `Recipe`."""
+
+from collections.abc import Callable
+
+from suffuse.backbone.train import TrainConfig
+from suffuse.policy.environments.pusht_geometry import SIDE, with_mirror_images
+from suffuse.policy.errors import ModelError
+from suffuse.policy.model.training import Recipe
+
+
+def pusht(*, steps: int = 12_000, seed: int = 0, batch: int = 256) -> Recipe:
+    """PushT from keypoints."""
+    return Recipe(
+        columns=("state",),
+        observations=("agent_pos", "environment_state"),
+        policy={
+            "horizon": 10,
+            "denoiser": {"type": "transformer", "width": 192, "depth": 6, "heads": 3},
+            "noise": {"prediction": "v_prediction", "clip": 5.0},
+            "relative_to": "agent_pos",
+            "action_low": [0.0, 0.0],
+            "action_high": [SIDE, SIDE],
+            "task": "gym_pusht/PushT-v0",
+        },
+        limits={"agent_pos": (0.0, SIDE), "environment_state": (0.0, SIDE)},
+        train=TrainConfig(
+            steps=steps,
+            learning_rate=1e-3,
+            warmup_steps=min(500, steps // 10),
+            weight_decay=1e-3,
+            ema_decay=0.999,
+            mixed_precision="bf16",
+            log_every=50,
+            evaluate_every=max(steps // 10, 1),
+            checkpoint_every_steps=250,
+            seed=seed,
+        ),
+        batch=batch,
+        prepare=with_mirror_images,
+    )
+
+
+RECIPES: dict[str, Callable[..., Recipe]] = {"pusht": pusht}
+
+
+def recipe_by_name(name: str, *, steps: int | None = None, seed: int = 0, batch: int | None = None) -> Recipe:
+    """A recipe with some of its settings replaced. Raises ModelError for an unknown name."""
+    if name not in RECIPES:
+        raise ModelError(f"--recipe is {name!r}, but must be one of {', '.join(RECIPES)}")
+    settings = {"steps": steps, "batch": batch}
+    return RECIPES[name](seed=seed, **{key: value for key, value in settings.items() if value is not None})
