@@ -1,7 +1,7 @@
 """The replay buffer of Diffusion Policy: a zarr group with `data/<column>` and `meta/episode_ends`.
 
 Read as a folder or as a zip (the group at its top, or in the one folder at its top); written as zarr v2, which both
-the original code and current zarr read, in chunks along the rows, compressed by Blosc.
+the original code and current zarr read, in compressed chunks along the rows.
 """
 
 import json
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import zarr
 from jaxtyping import Int64, Shaped
-from numcodecs import Blosc
 from zarr.storage import LocalStore, ZipStore
 
 from suffuse.policy.data.demonstrations import Demonstrations
@@ -118,11 +117,10 @@ def write_zarr(demonstrations: Demonstrations, path: Path) -> None:
 def _create(group: zarr.Group, name: str, values: Shaped[np.ndarray, "..."]) -> None:
     """One array in chunks of some rows."""
     rows = max(1, min(len(values), CHUNK_BYTES // max(1, values[:1].nbytes)))
-    compressor = Blosc(cname="lz4", clevel=5, shuffle=Blosc.SHUFFLE)
+    chunks = (rows, *values.shape[1:])
     array = group.create_array(
-        name, shape=values.shape, dtype=values.dtype, chunks=(rows, *values.shape[1:]), compressors=compressor,
-        config={"write_empty_chunks": True},
-    )  # fmt: skip
+        name, shape=values.shape, dtype=values.dtype, chunks=chunks, config={"write_empty_chunks": True}
+    )
     array[:] = values
 
 
