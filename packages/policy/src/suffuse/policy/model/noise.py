@@ -8,6 +8,7 @@ with the velocity e - x, sampled by Euler's method. Times run from 0 (clean) to 
 Dimensions: b batch, h horizon, a action.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, get_args, runtime_checkable
 
@@ -44,6 +45,13 @@ class Scheduler(Protocol):
     ) -> tuple[Tensor, ...]:
         """The sample one step later, first of all that is returned."""
         ...
+
+
+def restart(scheduler: Scheduler, steps: int) -> None:
+    """Set a scheduler to its first step. (The warning is diffusers' own: it hands tensors to numpy in an old way.)"""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scheduler.set_timesteps(steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +98,7 @@ class NoiseProcess:
         if not 1 <= steps <= self.train_steps:
             raise ValueError(f"steps is {steps}; it must be in [1, {self.train_steps}]")
         made = cast("Scheduler", self._make(sampler))
-        made.set_timesteps(steps)
+        restart(made, steps)
         return made
 
     def _make(self, sampler: Sampler) -> Any:

@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 from suffuse.backbone.models import PretrainedModel, register_to_config
 from suffuse.policy.errors import ActionError, ObservationError
 from suffuse.policy.model.denoiser import Denoiser
-from suffuse.policy.model.noise import NoiseProcess, Sampler
+from suffuse.policy.model.noise import NoiseProcess, Sampler, restart
 from suffuse.policy.model.normaliser import Normaliser
 from suffuse.policy.model.observation_encoder import ObservationEncoder, is_image
 from suffuse.policy.model.receding_horizon import RecedingHorizon
@@ -149,8 +149,8 @@ class DiffusionPolicy(PretrainedModel):
         Raises:
             ValueError: the sampler is not one of the model's noise process, or the number is outside its range.
         """
+        self.scheduler = self.process.scheduler(sampler, steps)
         self.sampler, self.sampling_steps = sampler, steps
-        self.process.scheduler(sampler, steps)
 
     @torch.no_grad()
     def sample(
@@ -158,13 +158,14 @@ class DiffusionPolicy(PretrainedModel):
     ) -> Float[Tensor, "b h a"]:
         """A chunk of absolute actions for each sample, drawn with its own generator; not kept within bounds."""
         observed = self.network.observe(self.encoder(observations))
-        scheduler = self.process.scheduler(self.sampler, self.sampling_steps)
-        embedded = self.network.embed_time(scheduler.timesteps.to(self.device))
+        restart(self.scheduler, self.sampling_steps)
+        times = self.scheduler.timesteps
+        embedded = self.network.embed_time(times.to(self.device))
         shape = (self.config["horizon"], self.config["action_size"])
         x = torch.stack([torch.randn(shape, generator=g, device=g.device) for g in generators]).to(self.device)
-        for number, time in enumerate(scheduler.timesteps):
+        for number, time in enumerate(times):
             found = self.network.denoise(x.to(self.dtype), embedded[number : number + 1], observed).float()
-            x = scheduler.step(found, time, x, generator=list(generators), return_dict=False)[0]
+            x = self.scheduler.step(found, time, x, generator=list(generators), return_dict=False)[0]
         return self.action_normaliser.invert(x) + self._origin(observations)
 
     def predict_action_chunk(
