@@ -3,17 +3,19 @@
 Nothing is imported before it is used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from suffuse.backbone.acceleration import accelerate
+    from suffuse.backbone.calibration import Calibration, calibrate
 
-__all__ = ["accelerate"]
+__all__ = ["Calibration", "accelerate", "calibrate"]
+
+_HOMES = {"accelerate": "acceleration", "calibrate": "calibration", "Calibration": "calibration"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "accelerate":
-        from suffuse.backbone.acceleration import accelerate
-
-        return accelerate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

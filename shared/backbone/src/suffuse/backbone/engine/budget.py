@@ -18,7 +18,7 @@ class Spread:
 
     Attributes:
         options: For each step the number of its option, -1 for a step in which everything runs.
-        interval: Steps from one in which everything runs to the next.
+        interval: Steps from one in which everything runs to the next, on average.
         fraction: Share of the full work that is left.
     """
 
@@ -27,14 +27,26 @@ class Spread:
     fraction: float
 
 
-def light_steps(steps: int, interval: int, first: int) -> list[int]:
-    """The steps in which work may be left out: not those before `first`, not each `interval`-th from there on, and
-    not the last. With `first` = 1, step 1 is the first to be remembered and step 2 the first that can be light."""
-    return [step for step in range(first + 1, steps - 1) if (step - first) % interval]
+def light_steps(steps: int, interval: int, first: int = 1, early: float = 1.0) -> list[int]:
+    """The steps in which work may be left out: neither those up to `first` nor the last, nor those that run in full in
+    between, which lie `interval` steps apart.
+
+    With `early` above 1 as many steps run in full, but they crowd early, below 1 late: the k-th of n lies at the
+    (k / n) ** `early` of the way.
+    """
+    way = steps - 1 - first
+    heavy = {first + round(way * (k * interval / way) ** early) for k in range(-(-way // interval))} if way > 0 else {}
+    return [step for step in range(first + 1, steps - 1) if step not in heavy]
 
 
 def spread(
-    saving: Sequence[Sequence[float]], full: float, budget: float, *, first: int = 1, interval: int | None = None
+    saving: Sequence[Sequence[float]],
+    full: float,
+    budget: float,
+    *,
+    first: int = 1,
+    interval: int | None = None,
+    early: float = 1.0,
 ) -> Spread:
     """Spread what has to be saved evenly over the steps, with the shortest interval for which it is enough.
 
@@ -51,7 +63,7 @@ def spread(
     intervals = [interval] if interval else range(2, max(3, steps))
     best = 0.0
     for every in intervals:
-        light = light_steps(steps, every, first)
+        light = light_steps(steps, every, first, early)
         most = sum(saving[step][-1] for step in light if saving[step])
         best = max(best, most)
         if most >= target * (1 - 1e-9):

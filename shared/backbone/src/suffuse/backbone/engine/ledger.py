@@ -17,6 +17,11 @@ class Entry:
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
+    def add(self, other: "Entry") -> None:
+        """Add each number of another entry to one's own."""
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 @dataclass
 class Ledger:

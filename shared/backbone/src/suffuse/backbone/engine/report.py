@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from suffuse.backbone.engine.ledger import Ledger
+from suffuse.backbone.engine.ledger import Entry, Ledger
 
 COLUMNS = ("", "calls", "ran", "GFLOP full", "GFLOP run", "saved")
 
@@ -94,13 +94,12 @@ class Report:
         return "\n".join(lines + ([f"Warning: {self.warning}"] if self.warning else []))
 
 
-def make_report(ledger: Ledger, shortcuts: tuple[str, ...]) -> Report:
-    """Close the books for a look at them; they go on afterwards."""
-    entries = ledger.steps.values()
-    full, run = sum(entry.full for entry in entries), sum(entry.run for entry in entries)
-    overhead = sum(entry.overhead for entry in entries)
-    cpu = sum(entry.cpu_s for entry in entries)
-    calls = sum(entry.calls for entry in entries)
+def make_report(ledger: Ledger, shortcuts: tuple[str, ...], *, saves: bool) -> Report:
+    """Close the books for a look at them; they go on afterwards. `saves` says whether anything should be saved."""
+    total = Entry()
+    for entry in ledger.steps.values():
+        total.add(entry)
+    full, run, overhead, cpu, calls = total.full, total.run, total.overhead, total.cpu_s, total.calls
     plain = ledger.plain
     return Report(
         shortcuts,
@@ -108,23 +107,21 @@ def make_report(ledger: Ledger, shortcuts: tuple[str, ...]) -> Report:
         full,
         run + overhead,
         overhead,
-        sum(entry.wall_s for entry in entries),
+        total.wall_s,
         cpu,
         plain.cpu_s / plain.calls * calls if plain.calls else None,
         tuple(
-            Row(f"step {step}", e.calls, e.calls, e.full, e.run + e.overhead, e.wall_s, e.cpu_s)
+            Row(f"step {step}", e.calls, float(e.calls), e.full, e.run + e.overhead, e.wall_s, e.cpu_s)
             for step, e in sorted(ledger.steps.items())
         ),
         tuple(
             Row(name, e.calls, e.ran, e.full, e.run + e.overhead, e.wall_s, e.cpu_s) for name, e in ledger.sites.items()
         ),
-        _warning(full, run + overhead, calls, shortcuts),
+        _warning(full, run + overhead, calls) if saves else None,
     )
 
 
-def _warning(full: float, run: float, calls: int, shortcuts: tuple[str, ...]) -> str | None:
-    if not shortcuts:
-        return None
+def _warning(full: float, run: float, calls: int) -> str | None:
     if not calls:
         return "the denoiser was not called inside this session; a session holds for the thread that opened it"
     if run >= full:

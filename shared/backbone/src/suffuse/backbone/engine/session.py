@@ -52,7 +52,8 @@ class Session:
 
     def report(self) -> Report:
         """What has been saved up to now."""
-        return make_report(self._ledger, tuple(shortcut.name for shortcut in self.shortcuts))
+        saves = any(shortcut.saves for shortcut in self.shortcuts)
+        return make_report(self._ledger, tuple(shortcut.name for shortcut in self.shortcuts), saves=saves)
 
     def __enter__(self) -> "Session":
         if self._token is not None:

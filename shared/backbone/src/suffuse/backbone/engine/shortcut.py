@@ -123,12 +123,14 @@ class Player:
         """The denoiser's call is over."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Shortcut(ABC):
     """A way to save work at some sites of a denoiser."""
 
     name: ClassVar[str]
     scope: ClassVar[Scope]
+    saves: ClassVar[bool] = True
+    """False for one that only looks on."""
 
     @property
     def idle(self) -> bool:

@@ -15,6 +15,13 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __
     of attention on CPUs. Pointwise operations count nothing, as is usual.
     """
 
+    supports_higher_order_operators = True  # flexible attention
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """True: compiled code may run under it."""
+        return True
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
@@ -24,7 +31,7 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __
     ) -> Any:
         kwargs = kwargs or {}
         formula = _formula(func)
-        if formula is None and func is not torch.ops.prim.device.default:
+        if formula is None and isinstance(func, torch._ops.OpOverload) and func is not torch.ops.prim.device.default:
             with self:
                 output = func.decompose(*args, **kwargs)
             if output is not NotImplemented:
@@ -36,7 +43,7 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __
 
 
 def _formula(func: Any) -> Callable[..., int] | None:
-    packet = func._overloadpacket
+    packet = getattr(func, "_overloadpacket", func)
     if packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
         return _attention_on_cpu
     return flop_registry.get(packet)

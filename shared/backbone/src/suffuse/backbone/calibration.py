@@ -1,0 +1,163 @@
+"""Calibration: from a budget and a few generations to settings, kept in a small JSON beside the model."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from suffuse.backbone.acceleration import accelerate, denoisers
+from suffuse.backbone.engine.budget import check_budget
+from suffuse.backbone.engine.errors import ShortcutError
+from suffuse.backbone.engine.shortcut import Shortcut
+from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache, schedule_updates
+from suffuse.backbone.shortcuts.delta_cache import DeltaCache
+from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
+from suffuse.backbone.shortcuts.recorder import Recorder
+from suffuse.backbone.shortcuts.registry import shortcut as by_name
+
+Generate = Callable[[int], Tensor]
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Settings that calibration found, and how good they were.
+
+    Attributes:
+        shortcut: Name of the shortcut.
+        model: Name of the denoiser's class.
+        budget: The budget that was asked for.
+        fraction: Share of the full work that was measured, or follows, with these settings.
+        episodes: Generations that were looked at.
+        error: Relative error of what was generated, mean over episodes; None where it was not measured.
+        settings: Arguments of the shortcut.
+    """
+
+    shortcut: str
+    model: str
+    budget: float
+    fraction: float
+    episodes: int
+    error: float | None
+    settings: dict[str, Any]
+
+    def make(self) -> Shortcut:
+        """The shortcut with these settings."""
+        return by_name(self.shortcut, **self.settings)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON; a file that is there is replaced only once the new one is complete."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Calibration":
+        """Read what `save` wrote. Raises ShortcutError, naming the file, for anything else."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            if data.pop("format") != FORMAT:
+                raise ValueError(f"format must be {FORMAT}")
+            return cls(**data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ShortcutError(f"{path} holds no calibration: {error}") from None
+
+
+def calibrate(
+    target: Any,
+    shortcut: str,
+    generate: Generate,
+    *,
+    budget: float,
+    episodes: int = 4,
+    steps: int | None = None,
+    calls_per_step: int = 1,
+) -> Calibration:
+    """Find the settings of a shortcut for a budget.
+
+    For block-adaptive-cache its parts are recorded in full generations. For other shortcuts several settings, all for
+    the same budget, are tried, and the one whose samples stay nearest to the full ones wins.
+
+    Args:
+        target: A pipeline or a denoiser, as for `accelerate`.
+        shortcut: Name of the shortcut.
+        generate: Makes a sample with `target`: `generate(0)` to `generate(episodes - 1)`, each the same whenever it is
+            called, so with a seed of its own.
+        budget: Share of the full work, in (0, 1].
+        episodes: Number of different samples.
+        steps: As for `accelerate`.
+        calls_per_step: As for `accelerate`.
+
+    Raises ShortcutError for values outside their ranges, a name there is not, and a budget that cannot be kept.
+    """
+    check_budget(budget)
+    if episodes < 1:
+        raise ShortcutError(f"episodes must be at least 1, got {episodes}")
+    model = type(denoisers(target)[0]).__name__
+    if shortcut == BlockAdaptiveCache.name:
+        recorder = Recorder()
+        with accelerate(target, recorder, steps=steps, calls_per_step=calls_per_step) as session:
+            for episode in range(episodes):
+                generate(episode)
+        parts, full = recorder.statistics()
+        updates, fraction = schedule_updates(parts, full, budget)
+        count = len(next(iter(parts.values())).similarity)
+        settings = {"steps": count, "updates": {name: list(chosen) for name, chosen in updates.items()}}
+        return Calibration(
+            shortcut=shortcut,
+            model=model,
+            budget=budget,
+            fraction=fraction,
+            episodes=episodes,
+            error=None,
+            settings=settings,
+        )
+    references = [generate(episode) for episode in range(episodes)]
+    trials = []
+    for candidate in candidates(by_name(shortcut, budget=budget)):
+        errors = []
+        try:
+            with accelerate(target, candidate, steps=steps, calls_per_step=calls_per_step) as session:
+                for episode, reference in enumerate(references):
+                    difference = generate(episode).double() - reference.double()
+                    errors.append(float(difference.norm() / reference.double().norm()))
+        except ShortcutError:
+            continue  # this candidate cannot keep the budget
+        trials.append((sum(errors) / episodes, session.report().fraction, candidate))
+    if not trials:
+        raise ShortcutError(f"{shortcut} cannot keep budget {budget} with any of its settings")
+    error, fraction, best = min(trials, key=lambda trial: trial[0])
+    return Calibration(
+        shortcut=shortcut,
+        model=model,
+        budget=budget,
+        fraction=fraction,
+        episodes=episodes,
+        error=error,
+        settings=asdict(best),
+    )
+
+
+def candidates(start: Shortcut) -> list[Shortcut]:
+    """Settings of one budget that are worth a trial, `start` first."""
+    if isinstance(start, DeltaCache):
+        return [
+            start,
+            *(replace(start, turn=turn, interval=every) for every in (None, 3, 4) for turn in (0.0, 0.4, 0.8)),
+        ]
+    if isinstance(start, FeatureInheritance):
+        return [
+            start,
+            *(
+                replace(start, keep=keep, interval=every, early=early)
+                for keep in (1, 2)
+                for every in (None, 3)
+                for early in (1.0, 1.4)
+            ),
+        ]
+    return [start]

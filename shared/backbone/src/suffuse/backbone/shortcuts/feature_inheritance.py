@@ -1,0 +1,143 @@
+"""Feature inheritance (A-SDM, Zhu et al. 2024, arXiv 2406.00210): a UNet's inner features outlast a step.
+
+In a step that is not run in full, inner parts of the UNet hand on what they gave last time; only the outer stages,
+which see the noisy sample itself, run. The paper inherits at the level of blocks, layers and units; here `level`
+chooses between stages (blocks) and the residual and attention layers inside them. The parts left out lie around the
+middle of the network; how many there are in which step follows from the budget.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from suffuse.backbone.engine.budget import Spread, check_budget, spread
+from suffuse.backbone.engine.errors import ShortcutError
+from suffuse.backbone.engine.shortcut import Moment, Player, Scope, Shortcut, SiteCall
+from suffuse.backbone.engine.values import ValueCache
+from suffuse.backbone.sites import Backbone, Profile, Seen, Site
+
+Level = Literal["stage", "layer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureInheritance(Shortcut):
+    """Reuse what the inner parts of a UNet gave.
+
+    Attributes:
+        budget: Share of the full work that a generation may take, in (0, 1].
+        level: Whether whole stages or single layers inherit.
+        keep: How many of the outermost parts run in every step, on the way down and on the way up each.
+        interval: Steps from one that is run in full to the next, at least 2; by default the fewest with which the
+            budget can be kept.
+        early: Above 1, steps run in full crowd early in sampling, below 1 late; at 1 they lie even. Above 0.
+
+    Raises ShortcutError for values outside these ranges, and, once the number of steps is known, for a budget that
+    cannot be kept in so few.
+    """
+
+    name: ClassVar[str] = "feature-inheritance"
+    scope: ClassVar[Scope] = "block"
+
+    budget: float = 0.6
+    level: Level = "stage"
+    keep: int = 1
+    interval: int | None = None
+    early: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        if self.level not in ("stage", "layer"):
+            raise ShortcutError(f"level must be 'stage' or 'layer', got {self.level!r}")
+        if self.keep < 0:
+            raise ShortcutError(f"keep must not be negative, got {self.keep}")
+        if self.interval is not None and self.interval < 2:
+            raise ShortcutError(f"interval must be at least 2, got {self.interval}")
+        if self.early <= 0:
+            raise ShortcutError(f"early must be above 0, got {self.early}")
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything runs."""
+        return self.budget == 1
+
+    def sites(self, backbone: Backbone) -> tuple[Site, ...]:
+        """The stages or layers of a UNet."""
+        sites = backbone.of_kind(self.level)
+        if not sites:
+            hint = "; for a transformer there is delta-cache" if backbone.of_kind("block") else ""
+            raise ShortcutError(
+                f"{self.name} needs the {self.level}s of a UNet, and a {type(backbone.model).__name__} has none{hint}"
+            )
+        return sites
+
+    def player(self, backbone: Backbone) -> Player:
+        """A player that makes its plan in the second step, when it is known what the parts cost."""
+        return _InheritancePlayer(self)
+
+
+def plan_inheritance(
+    parts: tuple[Seen, ...],
+    full: float,
+    steps: int,
+    budget: float,
+    *,
+    keep: int = 1,
+    interval: int | None = None,
+    early: float = 1.0,
+) -> tuple[Spread, tuple[range, ...]]:
+    """Choose which parts inherit in which step: those with places in a range around the middle, in order of calls.
+
+    `full` is the work of a whole step.
+    """
+    middle = [
+        range(low, len(parts) - low) for low in reversed(range(keep, (len(parts) + 1) // 2)) if low < len(parts) - low
+    ]
+    if not middle:
+        raise ShortcutError(f"keep must be below {(len(parts) + 1) // 2} with {len(parts)} parts, got {keep}")
+    costs = [sum(parts[index].flops for index in inner) for inner in middle]
+    chosen = spread([costs] * steps, full, budget, interval=interval, early=early)
+    return chosen, tuple(middle[option] if option >= 0 else range(0) for option in chosen.options)
+
+
+class _InheritancePlayer(Player):
+    def __init__(self, settings: FeatureInheritance) -> None:
+        self._settings = settings
+        self._plan: tuple[range, ...] | None = None
+        self._cache = ValueCache()
+        self._inheriting = range(0)
+
+    def begin(self, moment: Moment, profile: Profile | None) -> None:
+        self._inheriting = range(0)
+        if profile is None or moment.step == 0:
+            return
+        if self._plan is None or len(self._plan) != moment.steps:
+            settings = self._settings
+            _, self._plan = plan_inheritance(
+                profile.of_kind(settings.level),
+                profile.flops,
+                moment.steps,
+                settings.budget,
+                keep=settings.keep,
+                interval=settings.interval,
+                early=settings.early,
+            )
+        self._inheriting = self._plan[moment.step]
+
+    def around(self, call: SiteCall) -> Any:
+        if call.seen is not None and call.seen.index in self._inheriting:
+            known, output = self._cache.get(_key(call))
+            if known:
+                return output
+        return call.run()
+
+    def watch(self, call: SiteCall, output: Any) -> None:
+        if call.moment.step > 0:
+            self._cache.put(_key(call), output)
+
+
+def _key(call: SiteCall) -> Hashable:
+    """A call of a site on inputs of one shape."""
+    shape = next((tuple(value.shape) for value in call.arguments.values() if isinstance(value, Tensor)), ())
+    return call.site.name, call.repeat, shape
