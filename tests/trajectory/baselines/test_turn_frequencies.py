@@ -69,7 +69,7 @@ def test_counts_come_back_from_their_arrays(grid, make_walks):
     graph = TurnGraph.of(grid)
     trips = make_walks(grid, 100, 3)
     turns = TurnFrequencies.count(graph, destination_zones(grid, trips, 3), trips)
-    again = TurnFrequencies.restore(turns.state())
+    again = TurnFrequencies.restore(turns.state(), graph)
     for zone in range(8):
         np.testing.assert_array_equal(again.probability(graph, zone, 2.0), turns.probability(graph, zone, 2.0))
     np.testing.assert_array_equal(again.zone_of, turns.zone_of)

@@ -7,7 +7,7 @@ from suffuse.trajectory.baselines.dijkstra import Dijkstra, DijkstraTime
 from suffuse.trajectory.baselines.markov import Markov
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.baselines.zone_path import ZonePath
-from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.errors import ModelError, shown
 from suffuse.trajectory.roads.network import RoadNetwork
 
 BASELINES: dict[str, type[Baseline]] = {
@@ -19,8 +19,8 @@ BASELINES: dict[str, type[Baseline]] = {
 def load_baseline(directory: Path, network: RoadNetwork) -> Baseline:
     """Any fitted baseline from its directory. Raises ModelError for files that are none, or of another network."""
     name = read_settings(directory)["baseline"]
-    if name not in BASELINES:
-        raise ModelError(f"{directory} holds an unknown baseline {name!r}; known are {', '.join(BASELINES)}")
+    if not isinstance(name, str) or name not in BASELINES:
+        raise ModelError(f"{directory} holds an unknown baseline {shown(name)}; known are {', '.join(BASELINES)}")
     return BASELINES[name].load(directory, network)
 
 

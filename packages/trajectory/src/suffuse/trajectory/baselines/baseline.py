@@ -12,11 +12,12 @@ from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from suffuse.trajectory.baselines.tensors import counts
 from suffuse.trajectory.baselines.travel_times import TravelTimes
-from suffuse.trajectory.errors import ModelError, RequestError
+from suffuse.trajectory.errors import ModelError, RequestError, because
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.atomic import replacing
-from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.roads.network import HIGHWAY_CLASSES, RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
 SETTINGS_FILE = "baseline.json"
@@ -118,9 +119,8 @@ class Baseline(ABC):
             tensors = load_file(directory / TENSORS_FILE)
             return cls.restore(network, tensors, said["settings"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{directory / TENSORS_FILE} is no whole baseline in safetensors format: {error}"
-            ) from None
+            what = f"the settings lack {error}" if isinstance(error, KeyError) else because(error)
+            raise ModelError(f"{directory / TENSORS_FILE} is no whole baseline in safetensors format: {what}") from None
 
     def _times(self) -> dict[str, ndarray]:
         return {"times_by_hour": self.times.by_hour, "times_by_segment": self.times.by_segment}
@@ -141,7 +141,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
+        raise ModelError(f"{path} cannot be read as JSON: {because(error)}") from None
     if not isinstance(said, dict) or not {"baseline", "format", "network", "settings"} <= said.keys():
         raise ModelError(f"{path} does not describe a baseline")
     if said["format"] != FORMAT:
@@ -158,9 +158,12 @@ def fingerprint(network: RoadNetwork) -> str:
     return f"{len(network)}-{check:08x}"
 
 
-def times_from(tensors: dict[str, ndarray]) -> TravelTimes:
-    """The travel times among the tensors of a baseline."""
-    return TravelTimes(tensors["times_by_hour"], tensors["times_by_segment"])
+def times_from(tensors: dict[str, ndarray], network: RoadNetwork) -> TravelTimes:
+    """The travel times among the tensors of a baseline. Raises ValueError for those of another network."""
+    return TravelTimes(
+        counts(tensors, "times_by_hour", size=(len(HIGHWAY_CLASSES), 24), above_zero=True),
+        counts(tensors, "times_by_segment", size=len(network), above_zero=True),
+    )
 
 
 def hour_of(requests: Requests) -> Int[ndarray, " k"]:

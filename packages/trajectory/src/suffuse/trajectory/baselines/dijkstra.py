@@ -43,7 +43,7 @@ class Dijkstra(Baseline):
     @classmethod
     def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "Dijkstra":
         """The baseline with these times."""
-        return cls(network, times_from(tensors))
+        return cls(network, times_from(tensors, network))
 
 
 class DijkstraTime(Dijkstra):

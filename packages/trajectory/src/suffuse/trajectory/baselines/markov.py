@@ -15,6 +15,7 @@ from suffuse.trajectory.baselines.travel_times import TravelTimes
 from suffuse.trajectory.baselines.turn_frequencies import TurnFrequencies, destination_zones
 from suffuse.trajectory.baselines.turn_graph import TurnGraph
 from suffuse.trajectory.baselines.walk import walk
+from suffuse.trajectory.errors import shown
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
@@ -24,6 +25,9 @@ DEPTH = 8
 
 SMOOTHING = 1.0
 """Traversals that the frequencies of all trips are worth in those of one zone."""
+
+MOST_SEGMENTS = 1_000_000
+"""No walk is longer."""
 
 
 class Markov(Baseline):
@@ -62,4 +66,8 @@ class Markov(Baseline):
     @classmethod
     def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "Markov":
         """The baseline with these counts."""
-        return cls(network, times_from(tensors), TurnFrequencies.restore(tensors), int(settings["limit"]))
+        turns = TurnFrequencies.restore(tensors, TurnGraph.of(network))
+        limit = settings["limit"]
+        if not (isinstance(limit, int) and 1 <= limit <= MOST_SEGMENTS):
+            raise ValueError(f"limit is {shown(limit)}, but must be a whole number from 1 to {MOST_SEGMENTS:,}")
+        return cls(network, times_from(tensors, network), turns, limit)

@@ -3,6 +3,7 @@
 Every walk arrives, because the value function counts only ways that end at the destination.
 """
 
+import math
 import warnings
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -100,6 +101,10 @@ class RecursiveLogit(Baseline):
         """The baseline with these counts and weights."""
         if tuple(settings["features"]) != FEATURES or len(settings["weights"]) != len(FEATURES):
             raise ModelError(f"a recursive logit has weights of {', '.join(FEATURES)}, not of {settings['features']}")
+        if not all(math.isfinite(value) for value in (*settings["weights"], settings["smoothing"])):
+            raise ModelError("the weights and the smoothing of a recursive logit must be finite numbers")
+        if not settings["smoothing"] > 0:
+            raise ModelError(f"smoothing is {settings['smoothing']}, but must be above 0")
         error = settings["standard_error"]
         estimate = Estimate(
             tuple(settings["weights"]),
@@ -107,8 +112,8 @@ class RecursiveLogit(Baseline):
             settings["log_likelihood"],
             settings["trips"],
         )
-        turns = TurnFrequencies.restore(tensors)
-        return cls(network, times_from(tensors), turns, float(settings["smoothing"]), estimate)
+        turns = TurnFrequencies.restore(tensors, TurnGraph.of(network))
+        return cls(network, times_from(tensors, network), turns, float(settings["smoothing"]), estimate)
 
 
 def raised_until_finite(graph: TurnGraph, cost: Float[ndarray, " t"]) -> ValueFunction:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from suffuse.trajectory.baselines.tensors import counts, whole_numbers
 from suffuse.trajectory.baselines.turn_graph import NO_TRANSITION, TurnGraph
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
@@ -96,12 +97,14 @@ class TurnFrequencies:
         }
 
     @staticmethod
-    def restore(tensors: dict[str, ndarray]) -> "TurnFrequencies":
-        """Undo `state`."""
-        return TurnFrequencies(
-            tensors["zone_of"].astype(np.int64),
-            tensors["turn_total"].astype(np.float64),
-            tensors["zone_start"].astype(np.int64),
-            tensors["zone_turn"].astype(np.int64),
-            tensors["zone_count"].astype(np.float64),
-        )
+    def restore(tensors: dict[str, ndarray], graph: TurnGraph) -> "TurnFrequencies":
+        """Undo `state`. Raises ValueError for tensors that are no counts of the turns of this graph."""
+        zone_of = whole_numbers(tensors, "zone_of", size=graph.segments, below=graph.segments)
+        total = counts(tensors, "turn_total", size=len(graph))
+        zone_turn = whole_numbers(tensors, "zone_turn", below=len(graph))
+        zone_count = counts(tensors, "zone_count", size=len(zone_turn))
+        zones = int(zone_of.max()) + 1
+        zone_start = whole_numbers(tensors, "zone_start", size=zones + 1, below=len(zone_turn) + 1)
+        if (np.diff(zone_start) < 0).any():
+            raise ValueError("zone_start does not ascend")
+        return TurnFrequencies(zone_of, total, zone_start, zone_turn, zone_count)

@@ -86,7 +86,12 @@ class ZonePath(Baseline):
     @classmethod
     def restore(cls, network: RoadNetwork, tensors: dict[str, ndarray], settings: dict[str, Any]) -> "ZonePath":
         """The baseline with these counts."""
-        return cls(network, times_from(tensors), TurnFrequencies.restore(tensors), ZonePathSettings(**settings))
+        return cls(
+            network,
+            times_from(tensors, network),
+            TurnFrequencies.restore(tensors, TurnGraph.of(network)),
+            ZonePathSettings(**settings),
+        )
 
 
 def turn_costs(

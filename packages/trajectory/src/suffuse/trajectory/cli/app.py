@@ -12,6 +12,8 @@ from rich.console import Console
 from safetensors import SafetensorError
 from typer.core import TyperGroup
 
+from suffuse.trajectory.errors import because
+
 PACKAGE_NOTES = logging.getLogger("suffuse")
 
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -57,7 +59,7 @@ def one_sentence() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:
             _let_go_of_stdout()
-        _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        _complain(f"{error.filename or 'what is printed, or a temporary file'}: {because(error)}")
     except MemoryError as error:
         _complain(f"there is not enough memory: {error}" if str(error) else "there is not enough memory")
     except (ValueError, ImportError, SafetensorError) as error:

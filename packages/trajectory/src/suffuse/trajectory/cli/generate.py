@@ -98,7 +98,7 @@ def generate(
     blocks: Annotated[int, whole("--blocks", 1, 64, "Segments a block, or masks a window.")] = 8,
     steps: Annotated[int, whole("--steps", 1, 1000, "Most denoising steps a block.")] = 8,
     threshold: Annotated[
-        float, number("--threshold", 0, 1, "Confidence from which a segment is committed.", but=0)
+        float, number("--threshold", 0.0, 1.0, "Confidence from which a segment is committed.", but=0.0)
     ] = 0.97,
     order: Annotated[
         str | None,
@@ -108,10 +108,11 @@ def generate(
         ),
     ] = None,
     least: Annotated[
-        float, number("--least", 0, 1, "Segments less probable than this share of the likeliest are not drawn.", but=1)
+        float,
+        number("--least", 0.0, 1.0, "Segments less probable than this share of the likeliest are not drawn.", but=1.0),
     ] = 0.03,
-    guidance: Annotated[float, number("--guidance", 0, 100, "Classifier-free guidance w; 0 for none.")] = 0.0,
-    temperature: Annotated[float, number("--temperature", 0, 100, "1 samples, 0 takes the likeliest.")] = 1.0,
+    guidance: Annotated[float, number("--guidance", 0.0, 100.0, "Classifier-free guidance w; 0 for none.")] = 0.0,
+    temperature: Annotated[float, number("--temperature", 0.0, 100.0, "1 samples, 0 takes the likeliest.")] = 1.0,
     best_of: Annotated[int, whole("--best-of", 1, 9999, "Draws a request, of which the medoid is kept.")] = 1,
     seed: Seed = 0,
     batch_size: Annotated[int, whole("--batch-size", 1, MOST_TRIPS, "Requests planned together; bounds memory.")] = 512,

@@ -23,7 +23,7 @@ from suffuse.trajectory.cli.options import (
     use_threads,
     whole,
 )
-from suffuse.trajectory.corpus import held_out_trips, training_trips
+from suffuse.trajectory.corpus import held_out_trips, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.pretrained import WEIGHTS_FILE
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
@@ -103,19 +103,20 @@ def train(
     network = load_city(city)
     if trips is not None:
         table = read_trips(trips, network, on_error=skipping)
+        table = table if count is None else table.take(range_of(table, count))
     else:
         table = training_trips(city, network, count=count or SIMULATED_TRIPS.get(recipe))
+    apart: Trips | None = None
+    if held_out is not None:
+        apart = read_trips(held_out, network, on_error=skipping)
+    elif trips is None and model == "trajdlm":
+        apart = held_out_trips(city, network, count=HELD_OUT)
     say(f"{len(table):,} trips on {network!r}")
     if model != "trajdlm":
         BASELINES[model].fit(network, table, seed=seed).save(out)
-        write_run(out / "baseline.json", arguments, trips=len(table))
+        write_run(out / SETTINGS_FILE, arguments, trips=len(table))
         say(f"{model} written to {out}")
         return
-    apart: Trips | None
-    if held_out is not None:
-        apart = read_trips(held_out, network)
-    else:
-        apart = held_out_trips(city, network, count=HELD_OUT) if trips is None else None
     with whole_model(out):
         train_model(network, table, out, chosen, held_out=apart, resume=resume)
     write_run(out / "config.json", arguments, trips=len(table), recipe=recipe_summary(chosen))
