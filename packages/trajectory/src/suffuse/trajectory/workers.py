@@ -4,8 +4,11 @@ Threads inside one process share a small transformer badly; processes do not sha
 their first request, so the trips are the same as those of one process.
 """
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
@@ -60,17 +63,39 @@ class Worker:
         return self.model.sample(requests, seed=self.job.config.seed, first=first, config=self.job.config, draw=draw)
 
 
-_worker: Worker | None = None
+_worker: Worker | Exception | None = None
 
 
 def _start(job: Job) -> None:
+    """Load the job. What is wrong with it is kept for the first answer, which can carry it home."""
     global _worker
-    _worker = Worker(job)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        _worker = Worker(job)
+    except Exception as error:
+        _worker = error
 
 
 def _answer(requests: Requests, first: int) -> Trips:
     assert _worker is not None
+    if isinstance(_worker, Exception):
+        raise _worker
     return _worker(requests, first)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are started here do not hear Ctrl-C while they import; it comes to this one at the end."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def answer(job: Job, requests: Requests, *, workers: int = 1, local: Worker | None = None) -> Iterator[Trips]:
@@ -85,7 +110,15 @@ def answer(job: Job, requests: Requests, *, workers: int = 1, local: Worker | No
         for first, part in parts:
             yield worker(part, first)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job,)) as pool:
-        pending = [pool.submit(_answer, part, first) for first, part in parts]
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job,))
+    try:
+        with _uninterrupted():
+            pending = [pool.submit(_answer, part, first) for first, part in parts]
         for future in pending:
             yield future.result()
+    except BrokenProcessPool as error:
+        raise MemoryError(
+            "a process that draws trips was ended from outside, as happens where memory runs out"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
