@@ -35,7 +35,6 @@ def load_actor(
     name_or_path: str | Path,
     task: Task,
     *,
-    slots: int,
     sampler: Sampler | None = None,
     steps: int | None = None,
     out_of_bounds: OutOfBounds = "clamp",
@@ -58,7 +57,7 @@ def load_actor(
     if sampler is not None or steps is not None:
         policy.use_sampler(sampler or policy.sampler, steps or policy.sampling_steps)
     check_sees(policy, task)
-    return PolicyActor(policy, slots, out_of_bounds=out_of_bounds)
+    return PolicyActor(policy, out_of_bounds=out_of_bounds)
 
 
 def check_sees(policy: DiffusionPolicy, task: Task) -> None:
@@ -93,7 +92,7 @@ def evaluate(
         episodes: how many, > 0.
         first_seed: seeds from 100000 on are held out from training and demonstrations.
         sampler, steps: how chunks are drawn; the model's own way by default.
-        slots: episodes run at once.
+        slots: episodes run at once; with one, actions are those of `select_action` bit for bit (see `PolicyActor`).
         on_end: told every outcome as it comes.
 
     `cpu_ms_per_chunk` is measured afterwards on one robot, over 50 chunks.
@@ -105,10 +104,7 @@ def evaluate(
     task = task_by_name(env)
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
-    if isinstance(model, str | Path):
-        actor = load_actor(model, task, slots=min(slots, episodes), sampler=sampler, steps=steps)
-    else:
-        actor = model
+    actor = load_actor(model, task, sampler=sampler, steps=steps) if isinstance(model, str | Path) else model
     seeds = range(first_seed, first_seed + episodes)
     outcomes = roll_out(task, actor, seeds, slots=min(slots, episodes), on_end=on_end)
     label = str(model) if isinstance(model, str | Path) else type(actor).__name__
@@ -122,11 +118,10 @@ def evaluate(
         environment.close()
     seen = {name: np.stack([start[name]] * policy.config["observation_steps"]) for name in policy.shapes}
     policy.reset(first_seed)
-    drawn = sum(outcome.steps for outcome in outcomes)
     return summarise(
         task, label, outcomes,
         chunk_ms=time_of(lambda: policy.predict_action_chunk(seen), TIMED_CHUNKS),
-        clamped_share=actor.clamped / drawn,
+        clamped_share=actor.clamped / actor.drawn,
         settings={"sampler": policy.sampler, "steps": policy.sampling_steps, "slots": min(slots, episodes)},
     )  # fmt: skip
 
@@ -147,7 +142,7 @@ def run(
         PolicyError: the model or the task cannot be used, or the video cannot be written.
     """
     task = task_by_name(env)
-    actor = load_actor(model, task, slots=1, sampler=sampler, steps=steps) if isinstance(model, str | Path) else model
+    actor = load_actor(model, task, sampler=sampler, steps=steps) if isinstance(model, str | Path) else model
     environment = task.make()
     frames: list[UInt8[np.ndarray, "i j 3"]] = []
     try:

@@ -1,5 +1,6 @@
 """`prepare`: demonstrations from a scripted expert, or from a file in another format."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,9 @@ def prepare(
     format: Annotated[
         str | None, typer.Option("--format", help="zarr, robomimic, lerobot or lerobot-v2.1. Default: by the name.")
     ] = None,
+    fps: Annotated[
+        float | None, typer.Option("--fps", min=0.001, help="Moments a second, where --source does not say.")
+    ] = None,
     env: Env = DEFAULT_ENV,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of the expert to keep.")] = 100,
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first; the others follow.")] = 0,
@@ -31,6 +35,8 @@ def prepare(
     arguments = dict(locals())
     if source is not None:
         made = read_demonstrations(source)
+        if fps is not None:
+            made = replace(made, fps=fps)
         write_demonstrations(made, out, format=format)
     else:
         with progress("episodes", episodes) as bar:

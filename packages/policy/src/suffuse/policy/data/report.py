@@ -198,6 +198,5 @@ def _repeated(demonstrations: Demonstrations) -> Iterator[Finding]:
         if first.setdefault(demonstrations.episode(number)[ACTION].tobytes(), number) != number:
             copies.append(number)
     if copies:
-        yield Finding(
-            severity="warning", text=f"{_named(np.array(copies))} repeat the actions of an earlier episode exactly"
-        )
+        where = _named(np.array(copies))
+        yield Finding(severity="warning", text=f"the actions of {where} are exactly those of an earlier one")

@@ -33,16 +33,16 @@ class Actor(Protocol):
 class PolicyActor:
     """A diffusion policy in several episodes: chunks that are due at the same time are drawn in one call.
 
-    The call always has `slots` rows, those of episodes that need no chunk repeated from one that does: the last bits
-    of a matrix product depend on its number of rows, and so an episode would depend on which others need a chunk.
+    The last bits of a matrix product depend on its number of rows. With one episode at a time, actions are those that
+    `select_action` gives, bit for bit; with more, they are so but for rounding.
     """
 
-    def __init__(self, policy: DiffusionPolicy, slots: int, *, out_of_bounds: OutOfBounds = "clamp") -> None:
-        """`policy` for at most `slots` episodes at once."""
-        self.policy, self.slots, self.out_of_bounds = policy, slots, out_of_bounds
+    def __init__(self, policy: DiffusionPolicy, *, out_of_bounds: OutOfBounds = "clamp") -> None:
+        """`policy` for any number of episodes."""
+        self.policy, self.out_of_bounds = policy, out_of_bounds
         self.states: dict[int, RecedingHorizon] = {}
         self.generators: dict[int, Generator] = {}
-        self.clamped = 0
+        self.drawn = self.clamped = 0
 
     def begin(self, slot: int, episode: Episode) -> None:
         """Forget the last episode in the slot; the noise of the new one comes from its seed."""
@@ -54,16 +54,15 @@ class PolicyActor:
         for slot, episode in episodes.items():
             self.states[slot].see({name: np.asarray(episode.observation[name]) for name in self.policy.shapes})
         if due := [slot for slot in episodes if not self.states[slot].planned]:
-            rows = due + due[:1] * (self.slots - len(due))
-            seen = [self.states[slot].seen() for slot in rows]
-            own = [self.generators[slot] for slot in due] + [Generator() for _ in rows[len(due) :]]
+            seen = [self.states[slot].seen() for slot in due]
             chunk = self.policy.predict_action_chunk(
                 {name: np.stack([one[name] for one in seen]) for name in self.policy.shapes},
-                generators=own,
+                generators=[self.generators[slot] for slot in due],
                 out_of_bounds=self.out_of_bounds,
             )
-            self.clamped += int(chunk.clamped[: len(due)].any(axis=-1).sum())
-            for slot, actions in zip(due, chunk.actions, strict=False):
+            self.drawn += chunk.clamped[..., 0].size
+            self.clamped += int(chunk.clamped.any(axis=-1).sum())
+            for slot, actions in zip(due, chunk.actions, strict=True):
                 self.states[slot].plan(actions)
         return {slot: self.states[slot].act() for slot in episodes}
 

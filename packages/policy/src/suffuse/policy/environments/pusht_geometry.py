@@ -40,7 +40,7 @@ STATE_SIZE = 5
 """Numbers in a state: agent x and y, block x and y, block angle."""
 
 
-def turn(angle: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 2 2"]:
+def turn(angle: Float[np.ndarray, "*n"] | float) -> Float[np.ndarray, "*n 2 2"]:
     """The matrix that turns a column vector by an angle."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)

@@ -26,11 +26,12 @@ def demonstrate(
 
     Raises:
         TaskError: there is no expert for the task, or it is not installed.
-        DataError: so many seeds would reach those that are held out for evaluation.
+        DataError: a seed is held out for evaluation.
     """
     task = task_by_name(env)
     if task is not PUSHT:
         raise TaskError(f"there is no scripted expert for {env}; there is one for {PUSHT.name}")
+    _check_seeds(first_seed, first_seed + episodes - 1)
     expert = PlannerActor()
     environment = task.make()
     states: list[Float32[np.ndarray, "n k"]] = []
@@ -38,8 +39,7 @@ def demonstrate(
     seed = first_seed
     try:
         while len(states) < episodes:
-            if first_seed < FIRST_HELD_OUT_SEED <= seed:
-                raise DataError(f"seed {seed} is held out for evaluation; take fewer episodes or other seeds")
+            _check_seeds(first_seed, seed)
             seen, done = _one(expert, Episode(task, environment, seed))
             seed += 1
             if len(done):
@@ -55,6 +55,11 @@ def demonstrate(
         fps=task.fps,
         tasks=("Push the T onto its place.",) * episodes,
     )
+
+
+def _check_seeds(first: int, last: int) -> None:
+    if last >= FIRST_HELD_OUT_SEED:
+        raise DataError(f"seed {max(first, FIRST_HELD_OUT_SEED)} is held out for evaluation; take fewer or lower ones")
 
 
 def _one(expert: PlannerActor, episode: Episode) -> tuple[Float32[np.ndarray, "n 5"], Float32[np.ndarray, "n 2"]]:

@@ -143,7 +143,7 @@ class PushTPlanner:
             return
         order = np.concatenate([rng.permutation(places) for _ in range(-(-count // len(places)))])[:count]
         for place in order:
-            direction = turn(np.array(rng.uniform(-STEEPEST, STEEPEST))) @ -normals[place]
+            direction = turn(rng.uniform(-STEEPEST, STEEPEST)) @ -normals[place]
             leaves, taken, after = self.simulator.push(pose, starts[place], direction, speed=speed, steps=steps)
             yield Push(start=starts[place], direction=direction, speed=speed, steps=taken, leaves=leaves, pose=after)
 

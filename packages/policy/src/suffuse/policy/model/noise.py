@@ -110,6 +110,7 @@ class NoiseProcess:
             "prediction_type": self.prediction,
         }
         if sampler == "dpm":
+            shared["lambda_min_clipped"] = -5.1  # as diffusers advises: this schedule's last level is almost pure noise
             return DPMSolverMultistepScheduler(  # type: ignore[no-untyped-call]
                 **shared, algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero"
             )

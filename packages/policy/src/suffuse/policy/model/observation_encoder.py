@@ -1,13 +1,12 @@
 """Observations of several kinds to one vector a step.
 
-An observation of one axis (joint angles, keypoints, a pose) is normalised and passed on, with sines and cosines of it
-at a few octaves beside it if asked for; one of two axes is flattened first; one of three is an image, uint8, (height,
-width, channels): cropped, in training at random, and encoded by `ImageEncoder`.
+An observation of one axis (joint angles, keypoints, a pose) is normalised and passed on; one of two axes is flattened
+first; one of three is an image, uint8, (height, width, channels): cropped, in training at random, and encoded by
+`ImageEncoder`.
 
 Dimensions: b batch, o observation steps, c channels of an observation step.
 """
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -30,32 +29,25 @@ class ObservationEncoder(nn.Module):
         shapes: the shape of one step of every observation, by name.
         crop: share of an image's height and width that is seen, in (0, 1]: a random part in training, else the middle.
         keypoints: of every image.
-        octaves: sines and cosines of each number x in [-1, 1], of 2^k pi x for k below this (Mildenhall et al. 2020,
-            equation 4): what is half a per cent of the range in x, a few millimetres on a table, is plain to see in
-            them.
 
-    Raises ValueError if `crop` or `octaves` is outside its range, or a shape has no axis or more than three.
+    Raises ValueError if `crop` is outside its range, or a shape has no axis or more than three.
     """
 
-    def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], *, crop: float = 0.875, keypoints: int = 32, octaves: int = 0
-    ) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], *, crop: float = 0.875, keypoints: int = 32) -> None:
         super().__init__()
         if not 0 < crop <= 1:
             raise ValueError(f"crop is {crop}; it must be in (0, 1]")
-        if not 0 <= octaves <= 16:
-            raise ValueError(f"octaves is {octaves}; it must be in [0, 16]")
         for name, shape in shapes.items():
             if not 1 <= len(shape) <= 3:
                 raise ValueError(f"{name} has shape {shape}; it must have one to three axes")
-        self.shapes, self.crop, self.octaves = dict(shapes), crop, octaves
+        self.shapes, self.crop = dict(shapes), crop
         plain = {name: shape for name, shape in shapes.items() if not is_image(shape)}
         self.normalisers = nn.ModuleDict({name: Normaliser(shape) for name, shape in plain.items()})
         self.images = nn.ModuleDict(
             {name: ImageEncoder(shape[2], keypoints) for name, shape in shapes.items() if is_image(shape)}
         )
         sizes = [int(torch.Size(shape).numel()) for shape in plain.values()]
-        self.channels = sum(sizes) * (1 + 2 * octaves) + 2 * keypoints * len(self.images)
+        self.channels = sum(sizes) + 2 * keypoints * len(self.images)
 
     def forward(self, observations: Mapping[str, Shaped[Tensor, "b o ..."]]) -> Float[Tensor, "b o c"]:
         """The vector of every step."""
@@ -66,14 +58,8 @@ class ObservationEncoder(nn.Module):
                 pictures = values.flatten(0, 1).movedim(-1, 1).float() / 127.5 - 1
                 parts.append(self.images[name](self._cropped(pictures)).unflatten(0, values.shape[:2]))
             else:
-                plain = self.normalisers[name](values.float()).flatten(2)
-                parts += [plain, *self._waves(plain)]
+                parts.append(self.normalisers[name](values.float()).flatten(2))
         return torch.cat(parts, dim=-1)
-
-    def _waves(self, values: Float[Tensor, "b o n"]) -> list[Float[Tensor, "b o n"]]:
-        """Sines and cosines at every octave."""
-        angles = [2**octave * math.pi * values for octave in range(self.octaves)]
-        return [wave for angle in angles for wave in (angle.sin(), angle.cos())]
 
     def _cropped(self, images: Float[Tensor, "n x i j"]) -> Float[Tensor, "n x k l"]:
         """A part of every image: one place for all images of a call."""

@@ -60,7 +60,6 @@ class DiffusionPolicy(PretrainedModel):
         sampler: how chunks are drawn unless `use_sampler` says otherwise: ddpm, ddim, dpm or flow.
         sampling_steps: denoising steps of a chunk.
         crop: share of an image's height and width that is seen.
-        octaves: of the sines and cosines beside numbers seen (see the encoder).
         task: what the policy was trained for, in a word.
 
     Raises ValueError for arguments that do not fit together.
@@ -83,7 +82,6 @@ class DiffusionPolicy(PretrainedModel):
         sampler: Sampler = "ddim",
         sampling_steps: int = 10,
         crop: float = 0.875,
-        octaves: int = 0,
         task: str = "",
     ) -> None:
         super().__init__()
@@ -106,7 +104,7 @@ class DiffusionPolicy(PretrainedModel):
             raise ValueError(f"denoiser type is {kind!r}; it must be one of {', '.join(DENOISERS)}")
         self.shapes = shapes
         self.process = NoiseProcess(**(noise or {}))
-        self.encoder = ObservationEncoder(shapes, crop=crop, octaves=octaves)
+        self.encoder = ObservationEncoder(shapes, crop=crop)
         self.action_normaliser = Normaliser((horizon, action_size))
         self.network: ActionTransformer | ActionUNet = DENOISERS[kind](
             action_size=action_size,

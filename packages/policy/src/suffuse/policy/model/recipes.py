@@ -8,8 +8,13 @@ from suffuse.policy.errors import ModelError
 from suffuse.policy.model.training import Recipe
 
 
-def pusht(*, steps: int = 12_000, seed: int = 0, batch: int = 256) -> Recipe:
-    """PushT from keypoints."""
+def pusht(*, steps: int = 30_000, seed: int = 0, batch: int = 128) -> Recipe:
+    """PushT from keypoints: about an hour and a half on one core.
+
+    Actions are told relative to the disc, so that the network's unit is how far a disc moves rather than the arena. The
+    demonstrations are doubled by the mirror that leaves the task as it is. The network predicts the velocity, from
+    which clean actions follow well at every noise level, so that few steps are enough.
+    """
     return Recipe(
         columns=("state",),
         observations=("agent_pos", "environment_state"),
@@ -25,7 +30,7 @@ def pusht(*, steps: int = 12_000, seed: int = 0, batch: int = 256) -> Recipe:
         limits={"agent_pos": (0.0, SIDE), "environment_state": (0.0, SIDE)},
         train=TrainConfig(
             steps=steps,
-            learning_rate=1e-3,
+            learning_rate=1.5e-3,
             warmup_steps=min(500, steps // 10),
             weight_decay=1e-3,
             ema_decay=0.999,

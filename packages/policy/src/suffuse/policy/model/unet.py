@@ -9,7 +9,7 @@ Dimensions: b batch, h horizon, a action, o observation steps, c channels of an 
 n scales and shifts of all blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Num
@@ -90,7 +90,7 @@ class ActionUNet(PretrainedModel):
         horizon: int,
         observation_steps: int,
         observation_size: int,
-        widths: tuple[int, ...] = (256, 512, 1024),
+        widths: Sequence[int] = (256, 512, 1024),
         kernel: int = 5,
         groups: int = 8,
         time_size: int = 128,
