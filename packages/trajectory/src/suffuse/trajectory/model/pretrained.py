@@ -74,7 +74,7 @@ def model_directory(name_or_path: str | Path) -> Path:
     if shipped.parent == SHIPPED and (shipped / "config.json").is_file():
         return shipped
     directory = Path(name_or_path)
-    if directory.is_dir():
+    if str(name_or_path) and directory.is_dir():
         return directory
     names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
     raise ModelError(
