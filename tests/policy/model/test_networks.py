@@ -152,3 +152,15 @@ def test_the_resnet_is_a_resnet_18() -> None:
         images = torch.randn(2, 3, 64, 64)
         torch.testing.assert_close(network(images)[:1], network(images[:1]), rtol=1e-4, atol=1e-4)  # no batch norm
     assert ImageEncoder(keypoints=5)(torch.randn(1, 3, 64, 64)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("make", MADE)
+def test_places_keep_their_precision_in_mixed_precision(make: Callable, inputs: tuple) -> None:
+    """A third of a pixel of 512 is lost in bfloat16 near the edge; under autocast the network still tells it."""
+    network = make()
+    place = torch.full((1, 2, 5), 0.8984375)
+    moved = place + 0.3 / 256
+    assert torch.equal(place.bfloat16(), moved.bfloat16())
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        plain, other = (network.observe(value).float() for value in (place, moved))
+    assert not torch.equal(plain, other)

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Num
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @runtime_checkable
@@ -33,6 +33,12 @@ class Denoiser(Protocol):
     ) -> Float[Tensor, "b h a"]:
         """One prediction, from rows of `embed_time` (one for all, or one each) and the result of `observe`."""
         ...
+
+
+def exactly(module: nn.Module, values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """What a module makes of places, outside autocast: bfloat16 would round them to about 1/256 of their range."""
+    with torch.autocast(values.device.type, enabled=False):
+        return module(values)
 
 
 def sinusoids(times: Num[Tensor, " k"], width: int) -> Float[Tensor, "k width"]:

@@ -150,7 +150,7 @@ class DiffusionPolicy(PretrainedModel):
         self.scheduler = self.process.scheduler(sampler, steps)
         self.sampler, self.sampling_steps = sampler, steps
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def sample(
         self, observations: Mapping[str, Shaped[Tensor, "b o ..."]], generators: Sequence[Generator]
     ) -> Float[Tensor, "b h a"]:

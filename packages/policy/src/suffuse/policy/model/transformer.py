@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
 from suffuse.backbone.models import PretrainedModel, register_to_config
-from suffuse.policy.model.denoiser import sinusoids
+from suffuse.policy.model.denoiser import exactly, sinusoids
 
 
 def attend(
@@ -183,7 +183,7 @@ class ActionTransformer(PretrainedModel):
 
     def observe(self, observation: Float[Tensor, "b o c"]) -> Float[Tensor, "b o n"]:
         """Keys and values of the observation tokens, for all layers."""
-        return self.memory(self.memory_norm(self.observation_in(observation) + self.observation_place))
+        return self.memory(self.memory_norm(exactly(self.observation_in, observation) + self.observation_place))
 
     def embed_time(self, times: Num[Tensor, " k"]) -> Float[Tensor, "k n"]:
         """Keys and values of the time token at each time, for all layers."""
@@ -195,7 +195,7 @@ class ActionTransformer(PretrainedModel):
         """One prediction, from rows of `embed_time` (one for all, or one each) and the result of `observe`."""
         memory = torch.cat([time[:, None].expand(len(observed), -1, -1), observed], dim=1)
         kv = memory.view(*memory.shape[:2], self.depth, 2, self.heads, -1).permute(2, 3, 0, 4, 1, 5)
-        x = self.action_in(actions) + self.action_place
+        x = exactly(self.action_in, actions) + self.action_place
         for layer, own in zip(self.layers, kv, strict=True):
             x = layer(x, own, self.mask)
         return self.action_out(self.norm(x))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mish
 
 from suffuse.backbone.models import PretrainedModel, register_to_config
-from suffuse.policy.model.denoiser import sinusoids
+from suffuse.policy.model.denoiser import exactly, sinusoids
 
 Films = Mapping[nn.Module, Float[Tensor, "b two_y"]]
 """Scales and shifts of each residual block."""
@@ -124,7 +124,7 @@ class ActionUNet(PretrainedModel):
 
     def observe(self, observation: Float[Tensor, "b o c"]) -> Float[Tensor, "b n"]:
         """What the observation adds to the scales and shifts of all blocks."""
-        return self.observation_film(mish(observation.flatten(1)))
+        return exactly(self.observation_film, mish(observation.flatten(1)))
 
     def embed_time(self, times: Num[Tensor, " k"]) -> Float[Tensor, "k n"]:
         """What each time adds to the scales and shifts of all blocks."""
