@@ -7,6 +7,8 @@ from suffuse.backbone.shortcuts.block_adaptive_cache import (
     bubbling_union,
     schedule_updates,
 )
+from suffuse.backbone.shortcuts.centroid_attention import CentroidAttention
+from suffuse.backbone.shortcuts.clustered_attention import Centroids, Work, cluster, clustered_attention, first_centres
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache, DeltaPlan, plan_deltas, spans_between
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance, plan_inheritance
 from suffuse.backbone.shortcuts.recorder import Recorder
@@ -15,13 +17,19 @@ from suffuse.backbone.shortcuts.registry import SHORTCUTS, shortcut
 __all__ = [
     "SHORTCUTS",
     "BlockAdaptiveCache",
+    "CentroidAttention",
+    "Centroids",
     "DeltaCache",
     "DeltaPlan",
     "FeatureInheritance",
     "PartStatistics",
     "Recorder",
+    "Work",
     "best_updates",
     "bubbling_union",
+    "cluster",
+    "clustered_attention",
+    "first_centres",
     "plan_deltas",
     "plan_inheritance",
     "schedule_updates",

@@ -203,13 +203,18 @@ def schedule_updates(
         if fraction_of(updates_of(more)) > budget:
             break
         counts = more
-    gain = {
-        name: (tables[name][min(counts[name] + 1, steps)][0] - tables[name][counts[name]][0]) / max(part.flops, 1.0)
-        for name, part in parts.items()
-    }
-    for name in sorted(gain, key=lambda name: -gain[name]):
-        more = counts | {name: min(counts[name] + 1, steps)}
-        if fraction_of(updates_of(more)) <= budget:
-            counts = more
+    worth_trying = set(parts)
+    while worth_trying:
+        gain = {
+            name: (tables[name][counts[name] + 1][0] - tables[name][counts[name]][0]) / max(parts[name].flops, 1.0)
+            for name in worth_trying
+            if counts[name] < steps
+        }
+        worth_trying = set()
+        for name in sorted(gain, key=lambda name: (-gain[name], name)):
+            more = counts | {name: counts[name] + 1}
+            if fraction_of(updates_of(more)) <= budget:
+                counts = more
+                worth_trying.add(name)
     updates = updates_of(counts)
     return {name: tuple(sorted(chosen)) for name, chosen in updates.items()}, fraction_of(updates)

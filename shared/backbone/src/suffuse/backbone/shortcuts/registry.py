@@ -3,11 +3,12 @@
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.shortcut import Shortcut
 from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache
+from suffuse.backbone.shortcuts.centroid_attention import CentroidAttention
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
 
 SHORTCUTS: dict[str, type[Shortcut]] = {
-    kind.name: kind for kind in (BlockAdaptiveCache, DeltaCache, FeatureInheritance)
+    kind.name: kind for kind in (BlockAdaptiveCache, CentroidAttention, DeltaCache, FeatureInheritance)
 }
 
 

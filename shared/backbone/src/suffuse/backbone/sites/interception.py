@@ -9,11 +9,12 @@ import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+from torch._C._dynamo import eval_frame
 
 Original = Callable[..., Any]
 Handler = Callable[[nn.Module, Original, tuple[Any, ...], dict[str, Any]], Any]
@@ -64,12 +65,29 @@ class Interception:
 
 def _replace(module: nn.Module, handler: Handler) -> _Replaced:
     original, before = module.forward, module.__dict__.get("forward")
+    uncompiled: Handler = torch.compiler.disable(handler)  # type: ignore[no-untyped-call]
 
-    # Not compiled itself, but the original that it calls is.
+    # torch.compile must not look into handlers (nor into run-time type checks of this function), only into the original
+    # that they call.
     @functools.partial(torch.compiler.disable, recursive=False)
     @functools.wraps(original)
+    @no_type_check
     def forward(*args: Any, **kwargs: Any) -> Any:
-        return handler(module, original, args, kwargs)
+        compiler = eval_frame.set_eval_frame(None)
+        eval_frame.set_eval_frame(compiler)
+        if compiler is None:
+            return handler(module, original, args, kwargs)
+        return uncompiled(module, functools.partial(_compiled, compiler, original), args, kwargs)
 
     module.forward = forward
     return _Replaced(forward, before)
+
+
+@no_type_check
+def _compiled(compiler: Any, original: Original, *args: Any, **kwargs: Any) -> Any:
+    """Call the original with the compiler that was at work before the handler took over."""
+    outer = eval_frame.set_eval_frame(compiler)
+    try:
+        return original(*args, **kwargs)
+    finally:
+        eval_frame.set_eval_frame(outer)
