@@ -20,23 +20,29 @@ import numpy as np
 import osmnx as ox
 import pandas as pd
 import pytest
+from typer import Typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from suffuse.policy.cli import app as policy_app
 from suffuse.trajectory import load_city, read_trips, to_geodataframe
-from suffuse.trajectory.cli import app
+from suffuse.trajectory.cli import app as trajectory_app
 from suffuse.trajectory.demand import DemandConfig, simulate
 from suffuse.trajectory.roads.cities import read_roads
 from suffuse.trajectory.roads.osmnx import to_osmnx
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")])
+APPS = {"trajectory": trajectory_app, "policy": policy_app}
 SMALLER = (
     ("--recipe city", "--recipe tiny --steps 6 --batch 16"),
     ("-n 1000", "-n 30"),
     ("-n 400", "-n 40"),
     ("n=1000", "n=30"),
     ("--best-of 10", "--best-of 2"),
+    ("--recipe pusht", "--recipe pusht --steps 2 --batch 8"),
+    ("--episodes 200", "--episodes 1"),
+    ("--episodes 100", "--episodes 1"),
 )
 """What is written, and what is run in its place."""
 
@@ -134,14 +140,20 @@ def run_shell(block: Block) -> None:
     assert done.returncode == 0, f"{block}: {done.stderr}"
 
 
+def command_of(words: list[str]) -> tuple[Typer, list[str]] | None:
+    """The app and the arguments of `suffuse TASK ...` or `suffuse-TASK ...`; None for another command."""
+    head, *rest = words if words[0] != "suffuse" else [f"suffuse-{words[1]}", *words[2:]]
+    task = head.removeprefix("suffuse-")
+    return (APPS[task], rest) if head != task else None
+
+
 def run_lines(block: Block) -> None:
     """The same within this process, line by line, which saves loading the libraries for each."""
     for command in block.commands:
         words = shlex.split(smaller(command))
-        if words[:2] == ["suffuse", "trajectory"]:
-            words = words[1:]
-        if words[0] in ("suffuse-trajectory", "trajectory"):
-            done = CliRunner().invoke(app, words[1:])
+        if found := command_of(words):
+            app, arguments = found
+            done = CliRunner().invoke(app, arguments)
             assert done.exit_code == 0, f"{block}: {command}: {done.output}{done.exception!r}"
 
 
@@ -233,8 +245,8 @@ def test_commands_have_the_options_that_are_shown(block: Block) -> None:
         words = [word for word in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=\S+", word)]
         if words[0] == "suffuse" and words[1] in ("tasks", "--version"):
             continue
-        if words[0] in ("suffuse", "suffuse-trajectory"):
-            verb, *arguments = words[2 if words[0] == "suffuse" else 1 :]
+        if found := command_of(words):
+            app, (verb, *arguments) = found
             get_command(app).commands[verb].make_context(verb, arguments)  # type: ignore[attr-defined]
         elif words[0] == "make":
             target = next(word for word in words[1:] if "=" not in word)
