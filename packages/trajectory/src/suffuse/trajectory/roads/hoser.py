@@ -9,7 +9,7 @@ import pandas as pd
 import shapely
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.trajectory.errors import RoadNetworkError, because, shown
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import find_column, lane_counts, optional_numbers, speeds, whole_numbers
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -82,7 +82,7 @@ def _line(text: object, source: str, name: int) -> shapely.LineString:
         return shapely.LineString(coordinates[:, :2])
     except (ValueError, TypeError, IndexError, RecursionError, shapely.errors.GEOSException) as error:
         raise RoadNetworkError(
-            f"{source}: coordinates of segment {name} must be a JSON list of [lon, lat], not {str(text)[:40]}"
+            f"{source}: coordinates of segment {name} must be a JSON list of [lon, lat], not {shown(str(text), 40)}"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """Roads from a SUMO network (`.net.xml`, gzipped or not), read with sumolib (extra `sumo`)."""
 
 import logging
+import zlib
 from pathlib import Path
 from typing import Any
 from xml.sax import SAXException
@@ -42,7 +43,9 @@ def read_sumo(path: Path) -> RoadNetwork:
         projected = net.hasGeoProj()
         offset = np.array(net.getLocationOffset(), dtype=np.float64) if projected else np.zeros(2)
         crs = net.getGeoProj().crs if projected else None
-    except (SAXException, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ProjError) as error:
+    except (
+        SAXException, OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError, ProjError,
+    ) as error:  # fmt: skip
         raise RoadNetworkError(f"{path}: is not a SUMO network that can be read: {because(error)}") from error
     if not edges:
         raise RoadNetworkError(f"{path}: has no edge that passenger cars may use")
