@@ -1,8 +1,9 @@
 """One denoiser in one session: who is asked at which site, and what it came to."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -17,6 +18,10 @@ from suffuse.backbone.sites.probe import samples_in
 from suffuse.backbone.sites.streams import bind
 
 Signature = tuple[Any, ...]
+
+
+# What was measured of a model, for the sites that were watched, outlives sessions: it costs a few per cent of a step.
+_measured: WeakKeyDictionary[nn.Module, dict[Hashable, dict[Signature, Profile]]] = WeakKeyDictionary()
 
 
 class _Call:
@@ -43,9 +48,9 @@ class Track:
             for site in shortcut.sites(backbone):
                 self.sites[id(site.module)] = site
                 self._asked.setdefault(id(site.module), []).append(number)
-        self._profiles: dict[Signature, Profile] = {}
+        self._profiles = _profiles_of(backbone.model, tuple(self.sites.values()))
         self._current: dict[tuple[int, int], Seen] = {}
-        self._seen: dict[Signature, dict[tuple[int, int], Seen]] = {}
+        self._seen = {signature: _by_call(profile) for signature, profile in self._profiles.items()}
         self._players: dict[int, list[Player]] = {}
         self._fingerprints: dict[int, frozenset[Any]] = {}
         self._generation = -1
@@ -105,8 +110,7 @@ class Track:
             full = seen.flops * moment.samples
             self._ledger.site(seen.site.name, full=full, run=full, overhead=0.0, ran=1.0)
         self._profiles[signature] = profile
-        self._seen[signature] = {(id(seen.site.module), seen.repeat): seen for seen in profile.seen}
-        self._current = self._seen[signature]
+        self._current = self._seen[signature] = _by_call(profile)
 
     def _moment(self, arguments: Mapping[str, Any], samples: int, signature: Signature) -> Moment:
         step = self._clock.tick()
@@ -121,7 +125,7 @@ class Track:
             self._players[branch] = [shortcut.player(self.backbone) for shortcut in self.shortcuts]
         known = signature in self._profiles
         if known:
-            self._current = self._seen[signature]
+            self._current = self._seen.setdefault(signature, _by_call(self._profiles[signature]))
         must_run = first or not known or step in (0, self._clock.steps - 1)
         return Moment(step, self._clock.steps, branch, samples, must_run)
 
@@ -208,6 +212,16 @@ class _Meeting:
         return SiteCall(
             self._site, self._repeat, self._moment, args, kwargs, self._seen, self._original, _nobody
         ).rows / max(self._whole.rows, 1)
+
+
+def _profiles_of(model: nn.Module, sites: tuple[Site, ...]) -> dict[Signature, Profile]:
+    """Profiles by the shapes of the arguments, as long as the model has the same modules."""
+    key = (sum(1 for _ in model.modules()), *((site.name, id(site.module)) for site in sites))
+    return _measured.setdefault(model, {}).setdefault(key, {})
+
+
+def _by_call(profile: Profile) -> dict[tuple[int, int], Seen]:
+    return {(id(seen.site.module), seen.repeat): seen for seen in profile.seen}
 
 
 def _nobody(call: SiteCall, output: Any) -> None:

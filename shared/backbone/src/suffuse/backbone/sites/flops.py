@@ -1,6 +1,7 @@
 """Counting floating-point operations while they happen, in this thread only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,23 +31,28 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        formula = _formula(func)
-        if formula is None and isinstance(func, torch._ops.OpOverload) and func is not torch.ops.prim.device.default:
+        formula, composite = _known_about(func)
+        if composite:
             with self:
-                output = func.decompose(*args, **kwargs)
-            if output is not NotImplemented:
-                return output
+                return func.decompose(*args, **kwargs)
         output = func(*args, **kwargs)
         if formula is not None:
             self.total += int(formula(*args, **kwargs, out_val=output))
         return output
 
 
-def _formula(func: Any) -> Callable[..., int] | None:
+@cache
+def _known_about(func: Hashable) -> tuple[Callable[..., int] | None, bool]:
+    """The formula of an operation that has one, and whether it is made of other operations."""
     packet = getattr(func, "_overloadpacket", func)
     if packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
-        return _attention_on_cpu
-    return flop_registry.get(packet)
+        return _attention_on_cpu, False
+    formula = flop_registry.get(packet)
+    made_of_others = isinstance(func, torch._ops.OpOverload) and torch._C._dispatch_has_kernel_for_dispatch_key(
+        str(func.name()),  # type: ignore[no-untyped-call]
+        "CompositeImplicitAutograd",
+    )
+    return formula, formula is None and made_of_others
 
 
 def _attention_on_cpu(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
