@@ -32,7 +32,7 @@ from suffuse.trajectory.roads.cities import read_roads
 from suffuse.trajectory.roads.osmnx import to_osmnx
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")])
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")})
 APPS = {"trajectory": trajectory_app, "policy": policy_app}
 SMALLER = (
     ("--recipe city", "--recipe tiny --steps 6 --batch 16"),

@@ -71,7 +71,7 @@ _READERS: dict[Format, Callable[..., Demonstrations]] = {
 }
 
 
-def read_demonstrations(path: Path, *, columns: Sequence[str] | None = None) -> Demonstrations:
+def read_demonstrations(path: str | Path, *, columns: Sequence[str] | None = None) -> Demonstrations:
     """Demonstrations in any of the formats, told by what is there.
 
     Args:
@@ -81,16 +81,18 @@ def read_demonstrations(path: Path, *, columns: Sequence[str] | None = None) -> 
     Raises:
         DataError: one sentence that names the file and what is wrong with it.
     """
+    path = Path(path)
     return _READERS[format_of(path)](path, columns=columns)
 
 
-def write_demonstrations(demonstrations: Demonstrations, path: Path, *, format: str | None = None) -> None:
+def write_demonstrations(demonstrations: Demonstrations, path: str | Path, *, format: str | None = None) -> None:
     """Write demonstrations; the format is told by the suffix unless it is named. They appear whole or not at all.
 
     Raises:
         DataError: the format is unknown or has no place for a column.
         PolicyError: they cannot be written there.
     """
+    path = Path(path)
     chosen = format_to_write(path, format)
     with replacing(path) as temporary:
         if chosen == "zarr":
