@@ -7,6 +7,7 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from diffusers.models.transformers.transformer_wan_animate_2 import WanAnimate2KVCache
 from torch import Tensor, nn
 
 B = 2  # samples
@@ -931,6 +932,39 @@ CASES: dict[str, Case] = {
             ids=0, encoder_hidden_states_mask=lambda: ones(B, 6, dtype=torch.long), img_shapes=lambda: [(1, 4, 4)] * B
         ),
     ),
+    "RFD4ProteinaTransformer": case(
+        {
+            "nlayers": DEPTH,
+            "token_dim": 16,
+            "nheads": 2,
+            "dim_cond": 16,
+            "pair_repr_dim": 8,
+            "latent_dim": 4,
+            "token_type_emb_dim": 4,
+            "cath_emb_dim": 4,
+            "t_emb_dim": 8,
+            "seq_sep_dim": 8,
+            "xt_pair_dist_dim": 6,
+            "tri_mult_c": 8,
+            "feats_seq": ("xt_bb_ca", "xt_local_latents"),
+            "feats_cond_seq": ("time_emb_bb_ca", "time_emb_local_latents"),
+            "feats_pair_repr": ("xt_bb_ca_pair_dists",),
+        },
+        lambda: {
+            "bb_ca": r(B, 8, 3),
+            "local_latents": r(B, 8, 4),
+            "bb_ca_time": torch.full((B,), 0.9),
+            "local_latents_time": torch.full((B,), 0.9),
+            "padding_mask": ones(B, 8, dtype=torch.bool),
+            "token_type": torch.zeros(B, 8, dtype=torch.long),
+            "conditioning": {
+                "is_in_context_conditioning": torch.zeros(B, 8, dtype=torch.bool),
+                "supports_local_latent": ones(B, 8, dtype=torch.bool),
+            },
+        },
+        "bb_ca",
+        "bb_ca_time",
+    ),
     "SD3Transformer2DModel": case(
         layers(
             sample_size=8,
@@ -970,6 +1004,40 @@ CASES: dict[str, Case] = {
             rope_max_seq_len=32,
         ),
         video(),
+    ),
+    "SanaWMLTX2RefinerTransformer3DModel": case(
+        layers(
+            in_channels=4,
+            out_channels=4,
+            attention_head_dim=8,
+            cross_attention_dim=16,
+            caption_channels=16,
+            rope_double_precision=False,
+        )
+        | LTX2_AUDIO,
+        packed(
+            ids=0,
+            timestep=lambda: torch.full((B, 16), 0.9),
+            video_rotary_emb=lambda: (ones(B, 16, 16), torch.zeros(B, 16, 16)),
+        ),
+    ),
+    "SanaWMTransformer3DModel": case(
+        layers(
+            in_channels=4,
+            hidden_size=48,
+            softmax_every_n=2,
+            linear_head_dim=24,
+            caption_channels=16,
+            mlp_ratio=2.0,
+            image_size=64,
+            use_chunk_plucker_post_attn=False,
+        ),
+        lambda: {
+            "hidden_states": r(B, 4, 2, 4, 4),
+            "timestep": torch.full((B, 1, 2), 900.0),
+            "encoder_hidden_states": r(B, 1, 6, 16),
+            "mask": ones(B, 1, 1, 6),
+        },
     ),
     "SkyReelsV2Transformer3DModel": case(wan(), video()),
     "StableAudioDiTModel": case(
@@ -1045,6 +1113,30 @@ CASES: dict[str, Case] = {
         },
         "input_ids",
         "micro_conds",
+    ),
+    "WanAnimate2Transformer3DModel": case(
+        {
+            "text_len": 8,
+            "in_dim": 8,
+            "dim": 24,
+            "ffn_dim": 32,
+            "freq_dim": 16,
+            "text_dim": 16,
+            "out_dim": 4,
+            "num_heads": 2,
+            "num_layers": DEPTH,
+        },
+        lambda: {
+            "hidden_states": [r(4, 1, 8, 8)],
+            "timestep": torch.tensor([900.0]),
+            "encoder_hidden_states": [r(6, 16)],
+            "condition_latents": [r(4, 1, 8, 8)],
+            "encoder_hidden_states_image": r(1, 4, 1280),
+            "kv_cache": WanAnimate2KVCache(DEPTH),
+            "kv_cache_mode": "extract",
+            "seq_len": 16,
+            "offset_grid_sizes": torch.tensor([[1, 4, 4]]),
+        },
     ),
     "WanAnimateTransformer3DModel": case(
         wan(

@@ -37,6 +37,17 @@ class _FreezePlayer(Player):
         return each_row(call, x[:, 0, 0] >= 0, lambda: x)
 
 
+@pytest.mark.parametrize("name", ["delta-cache", "block-adaptive-cache"])
+def test_inference_mode_gives_the_same(make_denoiser, name: str) -> None:
+    denoiser = make_denoiser("DiTTransformer2DModel")
+    updates = {f"transformer_blocks.{i}.{part}": [0, 5] for i in range(3) for part in ("attn1", "ff")}
+    shortcut = DeltaCache(budget=0.6) if name == "delta-cache" else BlockAdaptiveCache(steps=STEPS, updates=updates)
+    with accelerate(denoiser.model, shortcut, steps=STEPS):
+        expected = denoiser.generate(STEPS)
+        with torch.inference_mode():
+            assert torch.equal(denoiser.generate(STEPS), expected)
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, suffuse.backbone; print(sorted({'torch', 'diffusers', 'numpy'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
