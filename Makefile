@@ -55,6 +55,7 @@ check: .venv/ready .venv/poetry/bin/poetry
 bench: .venv/ready
 	$(BIN)/python benchmarks/trajectory_speed.py
 	$(BIN)/python benchmarks/trajectory_la_serena.py
+	$(BIN)/python benchmarks/policy_speed.py
 	@echo "On real trips, with data that are not part of this: python benchmarks/trajectory_sf.py --help"
 
 clean:

@@ -17,6 +17,9 @@ from suffuse.policy.model.training import held_out_error, new_policy, split
 
 Make = Callable[..., Demonstrations]
 
+GOLDEN = (1.42908, 0.991444, 0.980252, 1.013039)
+"""Mean losses of five updates each."""
+
 
 def small(steps: int = 6, **changes: object) -> Recipe:
     settings: dict[str, object] = {
@@ -153,3 +156,17 @@ def test_recipes_by_name() -> None:
     assert recipe.summary()["prepare"] == "with_mirror_images"
     with pytest.raises(ModelError, match="--recipe is 'huge', but must be one of pusht"):
         recipe_by_name("huge")
+
+
+def test_the_recipe_of_pusht_starts_as_it_always_has(tmp_path: Path) -> None:
+    """The first losses of the recipe on made-up demonstrations: what changes them changes every model trained by it."""
+    rng = np.random.default_rng(0)
+    state = np.concatenate([rng.uniform(100, 400, (80, 4)), rng.uniform(0, 6, (80, 1))], axis=1).astype(np.float32)
+    action = (state[:, :2] + rng.normal(0, 20, (80, 2))).astype(np.float32)
+    made = Demonstrations(columns={"state": state, "action": action}, episode_ends=np.array([30, 80]))
+    recipe = recipe_by_name("pusht", steps=20, batch=16)
+    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, log_every=5))
+    policy = train_policy(made, tmp_path / "model", recipe)
+    assert sum(parameter.numel() for parameter in policy.parameters()) == 3_679_682
+    losses = [record["values"]["loss"] for record in read_log(tmp_path / "model/run") if record["kind"] == "train"]
+    np.testing.assert_allclose(losses, GOLDEN, rtol=0.03)
