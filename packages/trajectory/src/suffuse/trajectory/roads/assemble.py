@@ -58,6 +58,8 @@ def assemble(
     """
     if len(tail) == 0:
         raise RoadNetworkError(f"{source}: has no road segments")
+    if len(node_ids) == 0:
+        raise RoadNetworkError(f"{source}: has no nodes for its {len(tail)} segments to lie between")
     if len(np.unique(node_ids)) != len(node_ids):
         raise RoadNetworkError(f"{source}: node id {_first_repeated(node_ids)} occurs twice")
     segment_ids = np.arange(len(tail), dtype=np.int64) if segment_ids is None else segment_ids
@@ -107,9 +109,11 @@ def check_lonlat(lonlat: Float[ndarray, "k 2"], *, source: str, names: ndarray |
 
 def _check_extent(lonlat: Float[ndarray, "n 2"], crs: str, source: str) -> None:
     """Degrees that are said to be metres lie within a few metres of each other."""
+    if crs == WGS84:
+        return
     (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
     across = _GEOD.inv(west, south, east, north)[2]
-    if crs != WGS84 and across < LEAST_EXTENT_M:
+    if across < LEAST_EXTENT_M:
         name = pyproj.CRS.from_user_input(crs).name
         raise RoadNetworkError(
             f"{source}: in its crs ({name}) all of its roads lie within {across:.2g} m: is it the right one?"
