@@ -13,6 +13,7 @@ from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_f
 from suffuse.backbone import accelerate
 from suffuse.backbone.engine import Player, SessionError, Shortcut, ShortcutError, SiteCall, each_row
 from suffuse.backbone.shortcuts import BlockAdaptiveCache, DeltaCache
+from suffuse.backbone.shortcuts import shortcut as shortcut_by_name
 
 STEPS = 10
 
@@ -122,6 +123,31 @@ def test_branches_of_guidance_stay_apart(plain_denoiser, euler) -> None:
     assert session.report().fraction == pytest.approx(0.5, rel=0.05)
 
 
+def test_guidance_that_comes_in_late_and_first(plain_denoiser, euler) -> None:
+    """From step 4 on the unconditional branch is called, before the other: neither gets what is the other's."""
+    condition, none = torch.randn(2, 1, 8, dtype=torch.float64), torch.zeros(2, 1, 8, dtype=torch.float64)
+    with accelerate(plain_denoiser, DeltaCache(budget=0.5), steps=STEPS):
+        alone = euler(plain_denoiser, STEPS, condition=condition)
+    x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0)).double()
+    with accelerate(plain_denoiser, DeltaCache(budget=0.5), steps=STEPS) as session:
+        for step in range(STEPS):
+            session.step(step)
+            time = torch.full((2,), 1 - step / STEPS, dtype=torch.float64)
+            if step >= 4:
+                late = plain_denoiser(x, time, condition=none)
+            if step == 4:  # its first call runs in full
+                torch.testing.assert_close(late, plain_denoiser.stack[5](_all_but_last(plain_denoiser, x, time), time))
+            output = plain_denoiser(x, time, condition=condition)
+            assert torch.equal(output, alone[step])
+            x = x - output / STEPS
+
+
+def _all_but_last(model, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+    for block in model.stack[:5]:
+        x = block(x, time)
+    return x
+
+
 def test_generations_forget_each_other(plain_denoiser, euler) -> None:
     with accelerate(plain_denoiser, "delta-cache", budget=0.5, steps=STEPS) as session:
         first = euler(plain_denoiser, STEPS, seed=1)
@@ -181,6 +207,10 @@ def test_refusals(plain_denoiser) -> None:
         accelerate(plain_denoiser, "delta-cache", budget=0.5)
     with pytest.raises(ShortcutError, match="no shortcut 'warp'; there are"):
         accelerate(plain_denoiser, "warp", steps=STEPS)
+    with pytest.raises(ShortcutError, match="block-adaptive-cache has to be calibrated for a budget first"):
+        accelerate(plain_denoiser, "block-adaptive-cache", budget=0.5, steps=STEPS)
+    with pytest.raises(ShortcutError, match="delta-cache has no setting 'speed'; it has budget, interval, turn"):
+        shortcut_by_name("delta-cache", speed=3)
     with pytest.raises(ShortcutError, match=r"delta-cache and freeze both decide on the block stack\.0"):
         accelerate(plain_denoiser, [DeltaCache(budget=0.5), Freeze()], steps=STEPS)
     with pytest.raises(ShortcutError, match="feature-inheritance needs the stages of a UNet"):

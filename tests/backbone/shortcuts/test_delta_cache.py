@@ -6,7 +6,7 @@ from diffusers import SD3Transformer2DModel
 from torch import Tensor
 
 from suffuse.backbone import accelerate
-from suffuse.backbone.shortcuts import DeltaCache, FeatureInheritance, plan_deltas, spans_between
+from suffuse.backbone.shortcuts import BlockAdaptiveCache, DeltaCache, FeatureInheritance, plan_deltas, spans_between
 from suffuse.backbone.sites import Backbone, probe
 
 STEPS = 12
@@ -111,6 +111,12 @@ def test_control_residuals_between_blocks_are_not_added_twice() -> None:
     [
         ("FluxTransformer2DModel", DeltaCache(budget=0.5)),
         ("UNet2DConditionModel", FeatureInheritance(budget=0.7)),
+        (
+            "FluxTransformer2DModel",
+            BlockAdaptiveCache(
+                steps=STEPS, updates={"transformer_blocks.0.attn": [0, 5], "transformer_blocks.1.ff": [0, 3, 8]}
+            ),
+        ),
         ("UNet2DModel", FeatureInheritance(budget=0.7, level="layer")),
     ],
 )

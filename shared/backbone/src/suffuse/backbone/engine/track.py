@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from suffuse.backbone.engine.clock import Clock
 from suffuse.backbone.engine.compose import compose
@@ -18,6 +19,7 @@ from suffuse.backbone.sites.probe import samples_in
 from suffuse.backbone.sites.streams import bind
 
 Signature = tuple[Any, ...]
+_Given = dict[tuple[str, int, tuple[int, ...]], StorageWeakRef]
 
 
 # What was measured of a model, for the sites that were watched, outlives sessions: it costs a few per cent of a step.
@@ -52,7 +54,8 @@ class Track:
         self._current: dict[tuple[int, int], Seen] = {}
         self._seen = {signature: _by_call(profile) for signature, profile in self._profiles.items()}
         self._players: dict[int, list[Player]] = {}
-        self._fingerprints: dict[int, frozenset[Any]] = {}
+        self._given: dict[int, _Given] = {}
+        self._faithful: set[int] = set()
         self._generation = -1
         self._step, self._free = -1, set[int]()
         self._call: _Call | None = None
@@ -67,7 +70,7 @@ class Track:
 
     def forget(self) -> None:
         """Drop what players remember; the next call begins a generation."""
-        self._players, self._fingerprints, self._generation = {}, {}, -1
+        self._players, self._given, self._faithful, self._generation = {}, {}, set(), -1
 
     # --------------------------------------------------------------------------------------- the denoiser
 
@@ -115,11 +118,11 @@ class Track:
     def _moment(self, arguments: Mapping[str, Any], samples: int, signature: Signature) -> Moment:
         step = self._clock.tick()
         if self._clock.generation != self._generation:
-            self._players, self._fingerprints = {}, {}
+            self._players, self._given, self._faithful = {}, {}, set()
             self._generation, self._step = self._clock.generation, -1
         if step != self._step:
             self._step, self._free = step, set(self._players)
-        branch = self._branch(_fingerprint(arguments))
+        branch = self._branch(_tensors_given(arguments))
         first = branch not in self._players
         if first:
             self._players[branch] = [shortcut.player(self.backbone) for shortcut in self.shortcuts]
@@ -129,18 +132,19 @@ class Track:
         must_run = first or not known or step in (0, self._clock.steps - 1)
         return Moment(step, self._clock.steps, branch, samples, must_run)
 
-    def _branch(self, fingerprint: frozenset[Any]) -> int:
+    def _branch(self, given: _Given) -> int:
         """Which branch a call is: of those not yet called in this step the one that was last given the same tensors.
 
-        So the branches stay apart even when one of them is left out in some steps. Without a tensor in common it is
-        the next in order.
+        So branches stay apart even when one is left out in some steps, or comes in late. A branch that used to get
+        some tensors again is not taken for one that gets none of them. Where nothing is given twice, it is the order.
         """
-        free = sorted(self._free)
-        branch = max(free, key=lambda one: (len(self._fingerprints[one] & fingerprint), -one), default=None)
-        if branch is None:
-            branch = len(self._players)
+        overlap = {branch: _in_common(self._given[branch], given) for branch in self._free}
+        fitting = [branch for branch in self._free if overlap[branch] or branch not in self._faithful]
+        branch = min(fitting, key=lambda one: (-overlap[one], one), default=len(self._players))
+        if overlap.get(branch):
+            self._faithful.add(branch)
         self._free.discard(branch)
-        self._fingerprints[branch] = fingerprint
+        self._given[branch] = given
         return branch
 
     # ------------------------------------------------------------------------------------------- its sites
@@ -236,13 +240,17 @@ def _tensors(value: Any) -> list[Tensor]:
     return [tensor for item in value for tensor in _tensors(item)] if isinstance(value, tuple | list) else []
 
 
-def _fingerprint(arguments: Mapping[str, Any]) -> frozenset[Any]:
-    return frozenset(
-        (name, tensor.data_ptr(), tuple(tensor.shape))
+def _tensors_given(arguments: Mapping[str, Any]) -> _Given:
+    return {
+        (name, tensor.data_ptr(), tuple(tensor.shape)): StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
         for name, value in arguments.items()
         for tensor in _tensors(value)
-        if tensor.device.type != "meta"
-    )
+    }
+
+
+def _in_common(before: _Given, now: _Given) -> int:
+    """How many tensors were given both times; memory that was freed in between and used again does not count."""
+    return sum(key in now and not storage.expired() for key, storage in before.items())  # type: ignore[no-untyped-call]
 
 
 def _signature(arguments: Mapping[str, Any], samples: int) -> Signature:

@@ -1,5 +1,7 @@
 """Shortcuts by name."""
 
+from dataclasses import fields
+
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.shortcut import Shortcut
 from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache
@@ -16,7 +18,11 @@ def shortcut(name: str, **settings: object) -> Shortcut:
     """The shortcut of this name with these settings. Raises ShortcutError for a name or setting there is not."""
     if name not in SHORTCUTS:
         raise ShortcutError(f"there is no shortcut {name!r}; there are {', '.join(sorted(SHORTCUTS))}")
-    try:
-        return SHORTCUTS[name](**settings)
-    except TypeError as error:
-        raise ShortcutError(f"{name}: {error}") from None
+    kind = SHORTCUTS[name]
+    known = {field.name for field in fields(kind)}
+    if "budget" in settings and "budget" not in known:
+        raise ShortcutError(f"{name} has to be calibrated for a budget first; see suffuse.backbone.calibrate")
+    for setting in settings:
+        if setting not in known:
+            raise ShortcutError(f"{name} has no setting {setting!r}; it has {', '.join(sorted(known))}")
+    return kind(**settings)
