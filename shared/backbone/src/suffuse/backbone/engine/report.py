@@ -79,9 +79,10 @@ class Report:
         time = f"{self.cpu_s:.2f} s CPU, {self.wall_s:.2f} s wall"
         if self.cpu_s_full:
             time += f" ({self.cpu_s / self.cpu_s_full:.0%} of full)"
+        generations = f"{self.generations} generation" + ("s" if self.generations != 1 else "")
         lines = [
             f"{names}: {self.fraction:.1%} of {self.flops_full / 1e9:.4g} GFLOP"
-            f" (overhead {self.flops_overhead / max(self.flops_full, 1):.2%}) in {self.generations} generation{'' if self.generations == 1 else 's'}, {time}"
+            f" (overhead {self.flops_overhead / max(self.flops_full, 1):.2%}) in {generations}, {time}"
         ]
         width = max([len("step 000"), *(len(row.name) for row in self.sites)])
         lines.append(f"{COLUMNS[0]:{width}}" + "".join(f"{title:>12}" for title in COLUMNS[1:]))
