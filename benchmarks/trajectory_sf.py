@@ -5,8 +5,9 @@
 `--train` first trains DIR with the recipe `city` on the training days (about an hour and a half on two cores), as
 `suffuse-trajectory train --city DATA/sf_taxi --out DIR` does. Two tables follow. *Sampling*: one draw a request for
 all of `-n` requests. *Best guess*: the medoid of `--best-of` draws for `--paired` requests. The floor of the first is
-the other half of the kept-out days, and trips of the same request within them. The data are evaluation only, and
-their paths between two fixes are those of a map matcher; see docs/data.md.
+random halves of the kept-out days, and trips of the same request within them. Between the tables stands how alike two
+answers to one request are, for the requests of which the kept-out days hold two trips. The data are evaluation only,
+and their paths between two fixes are those of a map matcher; see docs/data.md.
 """
 
 import argparse
@@ -20,11 +21,24 @@ from drawing import draw, draw_twice
 from machine import DATA, describe
 from rich.console import Console
 
-from suffuse.trajectory import Requests, load_city, read_trips
+from suffuse.trajectory import Requests, RoadNetwork, Trips, load_city, read_trips
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.metrics import evaluate
+from suffuse.trajectory.metrics.overlap import overlaps
+from suffuse.trajectory.metrics.pairing import request_keys, twice
 from suffuse.trajectory.model.generate import GenerationConfig
 from suffuse.trajectory.workers import Job
+
+
+def same_request(city: RoadNetwork, real: Trips) -> np.ndarray:
+    """Rows of two real trips for each request that was made more than once, the most direct evidence of variety."""
+    return twice(request_keys(city, real.origin, real.destination, "segments"))
+
+
+def mean_overlap(city: RoadNetwork, first: Trips, second: Trips) -> str:
+    """How much of their metres trips share, row by row: mean and standard error."""
+    shared = overlaps(city, first, second, np.stack([np.arange(len(first))] * 2, axis=-1))
+    return f"{shared.mean():.3f} +- {shared.std() / len(shared) ** 0.5:.3f}"
 
 
 def main() -> None:
@@ -70,6 +84,18 @@ def main() -> None:
     console.rule("sampling: one draw a request")
     console.print(sampling.table())
 
+    pairs = same_request(city, kept_out)
+    repeated = kept_out.take(pairs[:, 0])
+    again = Requests.from_trips(repeated)
+    draws = draw_twice(str(args.data), str(args.model), again, guidance=args.guidance, workers=args.workers)
+    alike = {"two real trips": mean_overlap(city, repeated, kept_out.take(pairs[:, 1]))}
+    alike["generated"] = mean_overlap(city, *draws)
+    for name, baseline in baselines.items():
+        alike[name] = mean_overlap(city, *(baseline.sample(again, seed=seed) for seed in (0, 1)))
+    console.rule(f"overlap of two answers to one request, over the {len(pairs)} requests that were made twice")
+    for name, figure in alike.items():
+        console.print(f"{name:>20}  {figure}")
+
     rows = np.arange(min(args.paired, len(real)))
     job = Job(
         city=str(args.data),
@@ -83,7 +109,9 @@ def main() -> None:
     console.rule(f"best guess: the medoid of {args.best_of} draws")
     console.print(best.table())
     if args.json:
-        args.json.write_text(json.dumps({"sampling": sampling.to_dict(), "best_guess": best.to_dict()}, indent=2))
+        args.json.write_text(
+            json.dumps({"sampling": sampling.to_dict(), "same_request": alike, "best_guess": best.to_dict()}, indent=2)
+        )
 
 
 if __name__ == "__main__":

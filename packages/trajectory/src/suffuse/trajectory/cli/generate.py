@@ -112,7 +112,9 @@ def generate(
         number("--least", 0.0, 1.0, "Segments less probable than this share of the likeliest are not drawn.", but=1.0),
     ] = 0.03,
     guidance: Annotated[float, number("--guidance", 0.0, 100.0, "Classifier-free guidance w; 0 for none.")] = 0.0,
-    temperature: Annotated[float, number("--temperature", 0.0, 100.0, "1 samples, 0 takes the likeliest.")] = 1.0,
+    temperature: Annotated[
+        float, number("--temperature", 0.0, 100.0, "1 samples what was learned, 0 takes the likeliest.")
+    ] = 0.8,
     best_of: Annotated[int, whole("--best-of", 1, 9999, "Draws a request, of which the medoid is kept.")] = 1,
     seed: Seed = 0,
     batch_size: Annotated[int, whole("--batch-size", 1, MOST_TRIPS, "Requests planned together; bounds memory.")] = 512,

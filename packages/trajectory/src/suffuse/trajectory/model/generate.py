@@ -35,17 +35,18 @@ class GenerationConfig:
 
     `guidance` is w of classifier-free guidance (0: none); `temperature` 1 samples what was learned, 0 takes the
     likeliest. `least` leaves out what is less probable than this share of the likeliest segment: what a model gives
-    to turns that nobody takes adds up over a trip. `order` "left" draws a position beside its left neighbour before
-    all that are unsure, which keeps the trips as various as they were learned; "confidence" takes the surest position
-    wherever it lies, which favours the usual way. By default it is "left" for block decoding and "confidence" for
-    deferred commitment. `detour` bounds the length: a trip has at most `detour` times the fewest possible segments,
-    plus `slack`. `batch_size` is how many requests are planned together, which bounds memory and does not change the
+    to turns that nobody takes adds up over a trip. Why they are what they are: docs/decisions/0002. `order` "left"
+    draws a position beside its left neighbour before all that are unsure, which keeps the trips as various as they
+    were learned; "confidence" takes the surest position wherever it lies, which favours the usual way. By default it
+    is "left" for block decoding and "confidence" for deferred commitment. `detour` bounds the length: a trip has at
+    most `detour` times the fewest possible segments, plus `slack`. `batch_size` is how many requests are planned
+    together, which bounds memory and does not change the
     trips.
     """
 
     decoding: Decoding = field(default_factory=lambda: ConfidenceDecoding(threshold=0.97))
     guidance: float = 0.0
-    temperature: float = 1.0
+    temperature: float = 0.8
     least: float = 0.03
     order: Literal["left", "confidence"] | None = None
     detour: float = 2.0
