@@ -75,6 +75,27 @@ def test_select_action_is_a_chunk_at_a_time(make_policy: Make) -> None:
     assert not np.array_equal(policy.select_action(moments[0]), done[0])
 
 
+def test_a_bad_observation_is_refused_at_once_and_forgotten(make_policy: Make) -> None:
+    """In the middle of a chunk too; the episode goes on as if it had not been."""
+    policy, other = make_policy(), make_policy()
+    rng = np.random.default_rng(0)
+    moments = [{"state": rng.normal(size=3), "keypoint": rng.normal(size=(4, 2)), "more": 0} for _ in range(6)]
+    bad = [
+        {**moments[0], "state": np.zeros(4)},
+        {**moments[0], "keypoint": np.full((4, 2), np.nan)},
+        {"more": 1},
+        {**moments[0], "state": "far"},
+    ]
+    for robot in (policy, other):
+        robot.reset(seed=1)
+    for number, moment in enumerate(moments):
+        with pytest.raises(
+            ObservationError, match=r"state has shape|keypoint has a value|no observation 'state'|as num"
+        ):
+            policy.select_action(bad[number % 4])
+        np.testing.assert_array_equal(policy.select_action(moment), other.select_action(moment))
+
+
 def test_relative_actions_move_with_what_they_are_relative_to(make_policy: Make) -> None:
     """With weights that do not look, the drawn actions move exactly as the latest observation does."""
     policy = make_policy(observations={"place": [2]}, relative_to="place")

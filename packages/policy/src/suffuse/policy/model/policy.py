@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float32, Shaped
 from torch import Generator, Tensor
 
 from suffuse.backbone.models import PretrainedModel, register_to_config
-from suffuse.policy.errors import ActionError, ObservationError
+from suffuse.policy.errors import ActionError, ObservationError, because
 from suffuse.policy.model.denoiser import Denoiser
 from suffuse.policy.model.noise import NoiseProcess, Sampler, restart
 from suffuse.policy.model.normaliser import Normaliser
@@ -208,23 +208,34 @@ class DiffusionPolicy(PretrainedModel):
 
     def _checked(self, observations: Mapping[str, Any]) -> tuple[dict[str, Tensor], bool]:
         """Observations as tensors with a batch axis, and whether there was none."""
-        steps, found, single = self.config["observation_steps"], {}, set()
-        for name, shape in self.shapes.items():
-            if name not in observations:
-                raise ObservationError(f"there is no observation {name!r}, which the policy sees")
-            values = torch.as_tensor(observations[name])
-            wanted = (steps, *shape)
-            if tuple(values.shape[-len(wanted) :]) != wanted or values.ndim - len(wanted) not in (0, 1):
-                raise ObservationError(f"{name} has shape {tuple(values.shape)}; it must be {wanted} or (b, *{wanted})")
-            if is_image(shape) and values.dtype != torch.uint8:
-                raise ObservationError(f"{name} is {values.dtype}; an image must be uint8, from 0 to 255")
-            if not bool(torch.isfinite(values).all()):
-                raise ObservationError(f"{name} has a value that is not finite")
-            single.add(values.ndim == len(wanted))
-            found[name] = (values if is_image(shape) else values.float()).to(self.device).reshape(-1, *wanted)
-        if len({len(values) for values in found.values()}) > 1 or len(single) > 1:
+        steps = self.config["observation_steps"]
+        found = {name: self._fitting(observations, name, (steps, *shape)) for name, shape in self.shapes.items()}
+        single = {name: values.ndim == 1 + len(self.shapes[name]) for name, values in found.items()}
+        batched = {name: values[None] if single[name] else values for name, values in found.items()}
+        if len({len(values) for values in batched.values()}) > 1 or len(set(single.values())) > 1:
             raise ObservationError("observations are of different numbers of robots")
-        return found, single.pop()
+        return {name: values.to(self.device) for name, values in batched.items()}, all(single.values())
+
+    def _fitting(
+        self, observations: Mapping[str, Any], name: str, wanted: tuple[int, ...], *, robots: bool = True
+    ) -> Shaped[Tensor, "..."]:
+        """One observation as a tensor of the wanted shape, or with an axis more for robots. Raises ObservationError."""
+        if name not in observations:
+            raise ObservationError(f"there is no observation {name!r}, which the policy sees")
+        try:
+            values = torch.as_tensor(observations[name])
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ObservationError(f"{name} cannot be read as numbers: {because(error)}") from error
+        if values.shape != wanted and not (robots and values.ndim == len(wanted) + 1 and values.shape[1:] == wanted):
+            more = f" or (robots, {', '.join(map(str, wanted))})" if robots else ""
+            raise ObservationError(f"{name} has shape {tuple(values.shape)}; it must be {wanted}{more}")
+        if is_image(self.shapes[name]):
+            if values.dtype != torch.uint8:
+                raise ObservationError(f"{name} is {values.dtype}; an image must be uint8, from 0 to 255")
+            return values
+        if not bool(torch.isfinite(values).all()):
+            raise ObservationError(f"{name} has a value that is not finite")
+        return values.float()
 
     # --- one robot in a loop
 
@@ -238,13 +249,19 @@ class DiffusionPolicy(PretrainedModel):
         self.receding = RecedingHorizon(self.config["observation_steps"])
 
     def select_action(
-        self, observation: Mapping[str, Shaped[np.ndarray, "..."]], *, out_of_bounds: OutOfBounds = "clamp"
+        self, observation: Mapping[str, Any], *, out_of_bounds: OutOfBounds = "clamp"
     ) -> Float32[np.ndarray, " a"]:
-        """The next action after one more observation: call it once every control step.
+        """The next action after one more observation (arrays by name; others than the policy's are not looked at).
 
-        A chunk is drawn when the last one is used up. Raises what `predict_action_chunk` raises.
+        Call it once every control step.
+
+        A chunk is drawn when the last one is used up. Raises what `predict_action_chunk` raises; an observation that is
+        refused is forgotten, and the next one may be right.
         """
-        self.receding.see({name: np.asarray(value) for name, value in observation.items()})
+        fitting = {
+            name: self._fitting(observation, name, shape, robots=False).numpy() for name, shape in self.shapes.items()
+        }
+        self.receding.see(fitting)
         if not self.receding.planned:
             self.receding.plan(self.predict_action_chunk(self.receding.seen(), out_of_bounds=out_of_bounds).actions)
         return self.receding.act()
