@@ -144,7 +144,7 @@ def command_of(words: list[str]) -> tuple[Typer, list[str]] | None:
     """The app and the arguments of `suffuse TASK ...` or `suffuse-TASK ...`; None for another command."""
     head, *rest = words if words[0] != "suffuse" else [f"suffuse-{words[1]}", *words[2:]]
     task = head.removeprefix("suffuse-")
-    return (APPS[task], rest) if head != task else None
+    return (APPS[task], rest) if head != task and task in APPS else None
 
 
 def run_lines(block: Block) -> None:
