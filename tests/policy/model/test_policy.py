@@ -81,18 +81,18 @@ def test_a_bad_observation_is_refused_at_once_and_forgotten(make_policy: Make) -
     rng = np.random.default_rng(0)
     moments = [{"state": rng.normal(size=3), "keypoint": rng.normal(size=(4, 2)), "more": 0} for _ in range(6)]
     bad = [
-        {**moments[0], "state": np.zeros(4)},
-        {**moments[0], "keypoint": np.full((4, 2), np.nan)},
-        {"more": 1},
-        {**moments[0], "state": "far"},
+        ({"state": np.zeros(4)}, r"state has shape \(4,\); it must be \(3,\)"),
+        ({"keypoint": np.full((4, 2), np.nan)}, "keypoint has a value that is not finite"),
+        ({"state": "far"}, "state cannot be read as numbers"),
     ]
     for robot in (policy, other):
         robot.reset(seed=1)
+    with pytest.raises(ObservationError, match="there is no observation"):
+        policy.select_action({"more": 1})
     for number, moment in enumerate(moments):
-        with pytest.raises(
-            ObservationError, match=r"state has shape|keypoint has a value|no observation 'state'|as num"
-        ):
-            policy.select_action(bad[number % 4])
+        change, said = bad[number % 3]
+        with pytest.raises(ObservationError, match=said):
+            policy.select_action(moment | change)
         np.testing.assert_array_equal(policy.select_action(moment), other.select_action(moment))
 
 
