@@ -206,7 +206,7 @@ def test_wrong_arguments(grid):
         simulate(grid, CONFIG, 1, seed=-1)
     with pytest.raises(TrajectoryError, match="count is -1"):
         simulate(grid, CONFIG, -1, seed=1)
-    with pytest.raises(TrajectoryError, match="min_distance_m=90000"):
+    with pytest.raises(TrajectoryError, match="no two zones at least 90000 m apart"):
         simulate(grid, replace(CONFIG, min_distance_m=90_000.0), 1, seed=1)
     with pytest.raises(TrajectoryError, match="none of them accepted"):
         simulate(grid, CONFIG, 1, seed=1, accept=lambda origin, destination: False)

@@ -109,8 +109,8 @@ def gravity_demand(network: RoadNetwork, config: DemandConfig, graph: LineGraph)
     pair = np.stack([to_work.ravel(), to_work.T.ravel(), trips(places, places).ravel()])
     if not (pair.sum(axis=1) > 0).all():
         raise TrajectoryError(
-            f"road network {network.name!r} has no two zones at least {config.min_distance_m:g} m apart with an open way "
-            "between them, so no requests can be simulated: name them in a file (--od), or take a larger network"
+            f"road network {network.name!r} has no two zones at least {config.min_distance_m:g} m apart with a "
+            "way between them, so no requests can be simulated: name them in a file (--od), or take a larger network"
         )
     by_zone = np.argsort(zones.of_segment, kind="stable")
     ends = np.stack([zones.homes, zones.jobs, any_place])[:, by_zone].cumsum(axis=1)
