@@ -154,6 +154,11 @@ def test_prepare_converts(call: Callable[..., Result], recording: Path, tmp_path
     assert "give fps" in refused(call("prepare", "--source", recording, "--out", "lerobot"))
     assert call("prepare", "--source", recording, "--fps", 10, "--out", "lerobot").exit_code == 0
     assert read_demonstrations(tmp_path / "lerobot").fps == 10
+    homeless = given.with_columns(n_contacts=np.ones((60, 1), np.float32))
+    write_demonstrations(homeless, tmp_path / "all.zarr")
+    assert "no place for the column n_contacts" in refused(call("prepare", "--source", "all.zarr", "--out", "b.hdf5"))
+    assert call("prepare", "--source", "all.zarr", "--columns", "state", "--out", "b.hdf5").exit_code == 0
+    assert set(read_demonstrations(tmp_path / "b.hdf5").columns) == {"state", "action"}
 
 
 @pytest.mark.slow

@@ -24,6 +24,9 @@ def prepare(
     format: Annotated[
         str | None, typer.Option("--format", help="zarr, robomimic, lerobot or lerobot-v2.1. Default: by the name.")
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="Columns of --source to keep, by commas; action is always kept.")
+    ] = None,
     fps: Annotated[
         float | None, typer.Option("--fps", min=0.001, help="Moments a second, where --source does not say.")
     ] = None,
@@ -34,7 +37,8 @@ def prepare(
     """Write demonstrations: those of a scripted expert, or those of another file."""
     arguments = dict(locals())
     if source is not None:
-        made = read_demonstrations(source)
+        names = None if columns is None else [name.strip() for name in columns.split(",")]
+        made = read_demonstrations(source, columns=names)
         if fps is not None:
             made = replace(made, fps=fps)
         write_demonstrations(made, out, format=format)
