@@ -196,8 +196,8 @@ def test_times_are_those_of_the_streams_free_flow_times_and_the_model(make_model
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"guidance": -0.1}, "guidance must not be negative, got -0.1"),
-        ({"temperature": -1.0}, "temperature must not be negative, got -1.0"),
+        ({"guidance": -0.1}, "guidance must be a finite number of at least 0, got -0.1"),
+        ({"temperature": float("nan")}, "temperature must be a finite number of at least 0, got nan"),
         ({"least": 1.0}, r"least must be in \[0, 1\), got 1.0"),
         ({"detour": 0.9}, "detour must be at least 1"),
         ({"slack": -1}, "slack at least 0"),

@@ -3,6 +3,7 @@
 Dimensions: k requests, b trips of a tile, n positions.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -55,10 +56,9 @@ class GenerationConfig:
     batch_size: int = 512
 
     def __post_init__(self) -> None:
-        if self.guidance < 0:
-            raise ValueError(f"guidance must not be negative, got {self.guidance}")
-        if self.temperature < 0:
-            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        for name in ("guidance", "temperature"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
         if self.order not in (None, "left", "confidence"):
             raise ValueError(f"order must be left or confidence, got {self.order!r}")
         if not 0 <= self.least < 1:

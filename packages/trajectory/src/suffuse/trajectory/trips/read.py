@@ -20,7 +20,7 @@ IN_FOLDERS = ("matched.parquet", "trips.parquet", "trips.geojson", "trips.csv", 
 
 
 def read_trips(
-    path: Path,
+    path: str | Path,
     network: RoadNetwork,
     *,
     on_error: OnError = "fail",
@@ -48,6 +48,7 @@ def read_trips(
         TripError: one sentence with file, record and value.
 
     """
+    path = Path(path)
     report = ReadReport() if report is None else report
     if path.is_dir():
         path = find_trips(path, part)

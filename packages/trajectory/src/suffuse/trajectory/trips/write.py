@@ -22,7 +22,7 @@ from suffuse.trajectory.trips.frame import depart_and_arrive, entry_times, to_ge
 from suffuse.trajectory.trips.table import Trips
 
 
-def write_trips(trips: Trips, network: RoadNetwork, path: Path) -> None:
+def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
     """Write trips to a file; the suffix says how, and the file appears whole or not at all.
 
     `.geojson`: a LineString in lon/lat for each trip with `trip_id`, `segments` (ids), `times` (at the entry of each
@@ -36,6 +36,7 @@ def write_trips(trips: Trips, network: RoadNetwork, path: Path) -> None:
         TripError: for another suffix, or a path that cannot be written.
 
     """
+    path = Path(path)
     writer = _WRITERS[check_suffix(path)]
     try:
         with replacing(path) as temporary:
