@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 import torch
@@ -110,13 +111,17 @@ def answer(job: Job, requests: Requests, *, workers: int = 1, local: Worker | No
         for first, part in parts:
             yield worker(part, first)
         return
+    started: list[BaseProcess] = []
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(job,))
     try:
         with _uninterrupted():
             pending = [pool.submit(_answer, part, first) for first, part in parts]
+            started += active_children()
         for future in pending:
             yield future.result()
     except BrokenProcessPool as error:
+        if any(process.exitcode == -signal.SIGINT for process in started):  # Ctrl-C, told to them before it was to us
+            raise KeyboardInterrupt from None
         raise MemoryError(
             "a process that draws trips was ended from outside, as happens where memory runs out"
         ) from error
