@@ -16,6 +16,7 @@ from suffuse.backbone.engine.shortcut import Shortcut
 from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache, schedule_updates
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
+from suffuse.backbone.shortcuts.forecast_cache import MOST_MEMORY, DeltaRecorder, ForecastCache, schedule_runs
 from suffuse.backbone.shortcuts.recorder import Recorder
 from suffuse.backbone.shortcuts.registry import shortcut as by_name
 
@@ -80,8 +81,8 @@ def calibrate(
 ) -> Calibration:
     """Find the settings of a shortcut for a budget.
 
-    For block-adaptive-cache its parts are recorded in full generations. For other shortcuts several settings, all for
-    the same budget, are tried, and the one whose samples stay nearest to the full ones wins.
+    For block-adaptive-cache and forecast-cache, what parts give is recorded in full generations. For other shortcuts
+    several settings, all for the same budget, are tried, and the one whose samples stay nearest to the full ones wins.
 
     Args:
         target: A pipeline or a denoiser, as for `accelerate`.
@@ -116,6 +117,28 @@ def calibrate(
             episodes=episodes,
             error=None,
             settings=settings,
+        )
+    if shortcut == ForecastCache.name:
+        deltas = DeltaRecorder()
+        with accelerate(target, deltas, steps=steps, calls_per_step=calls_per_step):
+            for episode in range(episodes):
+                generate(episode)
+        grams, light = deltas.grams()
+        runs, weights, fraction = schedule_runs(grams, light, budget, memory=MOST_MEMORY)
+        return Calibration(
+            shortcut=shortcut,
+            model=model,
+            budget=budget,
+            fraction=fraction,
+            episodes=episodes,
+            error=None,
+            settings={
+                "budget": budget,
+                "memory": MOST_MEMORY,
+                "steps": len(next(iter(grams.values()))),
+                "runs": list(runs),
+                "weights": weights,
+            },
         )
     references = [generate(episode) for episode in range(episodes)]
     trials = []

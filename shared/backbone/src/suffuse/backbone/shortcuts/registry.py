@@ -8,9 +8,10 @@ from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache
 from suffuse.backbone.shortcuts.centroid_attention import CentroidAttention
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
+from suffuse.backbone.shortcuts.forecast_cache import ForecastCache
 
 SHORTCUTS: dict[str, type[Shortcut]] = {
-    kind.name: kind for kind in (BlockAdaptiveCache, CentroidAttention, DeltaCache, FeatureInheritance)
+    kind.name: kind for kind in (BlockAdaptiveCache, CentroidAttention, DeltaCache, FeatureInheritance, ForecastCache)
 }
 
 
