@@ -47,13 +47,6 @@ class Scheduler(Protocol):
         ...
 
 
-def restart(scheduler: Scheduler, steps: int) -> None:
-    """Set a scheduler to its first step. (The warning is diffusers' own: it hands tensors to numpy in an old way.)"""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        scheduler.set_timesteps(steps)
-
-
 @dataclass(frozen=True, kw_only=True)
 class NoiseProcess:
     """What is done to actions, and what the network has to find.
@@ -98,7 +91,9 @@ class NoiseProcess:
         if not 1 <= steps <= self.train_steps:
             raise ValueError(f"steps is {steps}; it must be in [1, {self.train_steps}]")
         made = cast("Scheduler", self._make(sampler))
-        restart(made, steps)
+        with warnings.catch_warnings():  # diffusers' own: it hands tensors to numpy in an old way
+            warnings.simplefilter("ignore", DeprecationWarning)
+            made.set_timesteps(steps)
         return made
 
     def _make(self, sampler: Sampler) -> Any:

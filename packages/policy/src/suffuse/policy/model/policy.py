@@ -19,12 +19,17 @@ from jaxtyping import Bool, Float, Float32, Shaped
 from torch import Generator, Tensor
 
 from suffuse.backbone.models import PretrainedModel, register_to_config
-from suffuse.policy.errors import ActionError, ObservationError, because
+from suffuse.backbone.shortcuts import BlockAdaptiveCache
+from suffuse.backbone.sites import Backbone
+from suffuse.console import because
+from suffuse.policy.errors import ActionError, ObservationError
 from suffuse.policy.model.denoiser import Denoiser
-from suffuse.policy.model.noise import NoiseProcess, Sampler, restart
+from suffuse.policy.model.noise import NoiseProcess, Sampler
 from suffuse.policy.model.normaliser import Normaliser
 from suffuse.policy.model.observation_encoder import ObservationEncoder, is_image
 from suffuse.policy.model.receding_horizon import RecedingHorizon
+from suffuse.policy.model.sampling import draw, make_schedule
+from suffuse.policy.model.stepping import DenoisingStep, begin_chunk
 from suffuse.policy.model.transformer import ActionTransformer
 from suffuse.policy.model.unet import ActionUNet
 
@@ -116,6 +121,7 @@ class DiffusionPolicy(PretrainedModel):
         assert isinstance(self.network, Denoiser)
         self.low = torch.tensor([-torch.inf] * action_size if action_low is None else action_low)
         self.high = torch.tensor([torch.inf] * action_size if action_high is None else action_high)
+        self._step = (DenoisingStep(self.network),)  # in a tuple: it is no part of the state dict
         self.use_sampler(sampler, sampling_steps)
         self.reset()
 
@@ -142,28 +148,52 @@ class DiffusionPolicy(PretrainedModel):
     # --- drawing chunks
 
     def use_sampler(self, sampler: Sampler, steps: int) -> None:
-        """Draw chunks by another sampler, or in another number of steps, from now on.
+        """Draw chunks by another sampler, or in another number of steps, from now on, and without a shortcut.
 
         Raises:
             ValueError: the sampler is not one of the model's noise process, or the number is outside its range.
         """
-        self.scheduler = self.process.scheduler(sampler, steps)
+        self.schedule = make_schedule(self.process, sampler, steps)
         self.sampler, self.sampling_steps = sampler, steps
+        self.shortcut: BlockAdaptiveCache | None = None
+
+    def use_shortcut(self, shortcut: BlockAdaptiveCache | None) -> None:
+        """Leave out residual branches of the denoiser in some steps, from now on; None computes all.
+
+        Raises:
+            ValueError: it is for another number of steps, or the denoiser has no such branches.
+        """
+        if shortcut is not None:
+            if not isinstance(self.network, ActionTransformer):
+                raise ValueError("there are no residual branches to leave out in a U-Net: use a transformer")
+            if shortcut.steps != self.sampling_steps:
+                raise ValueError(f"the shortcut is for {shortcut.steps} steps; a chunk has {self.sampling_steps}")
+            shortcut.sites(Backbone(self.step))
+        self.shortcut = shortcut
+
+    @property
+    def step(self) -> DenoisingStep:
+        """The network as the shared engine meets it, one call a denoising step."""
+        return self._step[0]
 
     @torch.inference_mode()
     def sample(
-        self, observations: Mapping[str, Shaped[Tensor, "b o ..."]], generators: Sequence[Generator]
+        self,
+        observations: Mapping[str, Shaped[Tensor, "b o ..."]],
+        generators: Sequence[Generator],
+        *,
+        pack: bool = True,
     ) -> Float[Tensor, "b h a"]:
-        """A chunk of absolute actions for each sample, drawn with its own generator; not kept within bounds."""
-        observed = self.network.observe(self.encoder(observations))
-        restart(self.scheduler, self.sampling_steps)
-        times = self.scheduler.timesteps
-        embedded = self.network.embed_time(times.to(self.device))
-        shape = (self.config["horizon"], self.config["action_size"])
-        x = torch.stack([torch.randn(shape, generator=g, device=g.device) for g in generators]).to(self.device)
-        for number, time in enumerate(times):
-            found = self.network.denoise(x.to(self.dtype), embedded[number : number + 1], observed).float()
-            x = self.scheduler.step(found, time, x, generator=list(generators), return_dict=False)[0]
+        """A chunk of absolute actions for each sample, drawn with its own generator; not kept within bounds.
+
+        On a CPU a transformer computes in its packed form unless `pack` is False: the same but for rounding.
+        """
+        own, times = list(generators), self.schedule.times.to(self.device)
+        x = draw(torch.Size((self.config["horizon"], self.config["action_size"])), own, self.device)
+        sampling = self.schedule.start()
+        with begin_chunk(self.step, self.encoder(observations), times, self.shortcut, pack=pack) as denoise:
+            for number in range(len(times)):
+                x = sampling.step(number, x, denoise(x, number), own)
         return self.action_normaliser.invert(x) + self._origin(observations)
 
     def predict_action_chunk(
