@@ -14,7 +14,6 @@ MEMBERS = [path.parent for path in sorted(ROOT.glob("*/*/pyproject.toml"))]
 USED_BY_A_LIBRARY = {
     "fastmm": "imported by name, so that its absence is said in a sentence",
     "pyarrow": "pandas and geopandas write Parquet with it",
-    "rich": "typer formats its help with it",
     "tensorboard": "torch.utils.tensorboard writes with it",
 }
 
@@ -43,9 +42,10 @@ def imported(member: Path) -> set[str]:
     owners = packages_distributions()
     found = set()
     for module in modules:
-        top, _, rest = module.partition(".")
+        top, *rest = module.split(".")
         if top == "suffuse":
-            found.add({"cli": "suffuse"}.get(name := rest.partition(".")[0], f"suffuse-{name}"))
+            member = rest[1] if rest[0] == "commands" else rest[0]  # each brings its own module of `suffuse.commands`
+            found.add("suffuse" if member in ("cli", "suffuse") else f"suffuse-{member}")
         elif top not in sys.stdlib_module_names:
             found |= {canonical(owner) for owner in owners.get(top, [top])}
     return found

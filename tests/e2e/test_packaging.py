@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = {
+    "suffuse-console": ROOT / "shared/console",
     "suffuse-backbone": ROOT / "shared/backbone",
     "suffuse-trajectory": ROOT / "packages/trajectory",
     "suffuse-policy": ROOT / "packages/policy",
@@ -107,17 +108,18 @@ def test_a_wheel_names_its_siblings_by_version_not_by_path(wheels: dict[str, Pat
     assert (
         siblings
         == {
+            "suffuse-console": set(),
             "suffuse-backbone": set(),
-            "suffuse-trajectory": {"suffuse-backbone"},
-            "suffuse-policy": {"suffuse-backbone"},
-            "suffuse": {"suffuse-trajectory", "suffuse-policy"},
+            "suffuse-trajectory": {"suffuse-backbone", "suffuse-console"},
+            "suffuse-policy": {"suffuse-backbone", "suffuse-console"},
+            "suffuse": {"suffuse-console", "suffuse-trajectory", "suffuse-policy"},
         }[member]
     )
 
 
 @pytest.mark.parametrize("member", [member for member in MEMBERS if member.startswith("suffuse-")])
 def test_a_task_announces_itself(wheels: dict[str, Path], member: str) -> None:
-    """Every package under packages/ is a task of its name, with a command of its own; the backbone is none."""
+    """Every package under packages/ is a task of its name, with a command of its own; what they share is none."""
     task = member.removeprefix("suffuse-")
     with zipfile.ZipFile(wheels[member]) as archive:
         announced = any(name.endswith("entry_points.txt") for name in archive.namelist())
@@ -125,15 +127,15 @@ def test_a_task_announces_itself(wheels: dict[str, Path], member: str) -> None:
     if announced:
         entry_points = configparser.ConfigParser()
         entry_points.read_string(text_in(wheels[member], "entry_points.txt"))
-        assert entry_points["console_scripts"][member] == f"suffuse.{task}.cli:main"
+        assert entry_points["console_scripts"][member] == f"suffuse.commands.{task}:main"
         assert entry_points["suffuse.tasks"][task] == f"suffuse.{task}.cli:app"
 
 
 def test_the_umbrella_alone_says_how_to_get_a_task(wheels: dict[str, Path], tmp_path: Path) -> None:
     bare = Bare(tmp_path)
-    bare.install(wheels["suffuse"])
+    bare.install(wheels["suffuse-console"], wheels["suffuse"])
     assert "pip install suffuse-trajectory" in bare("suffuse")
-    assert bare("suffuse", "--version") == "suffuse 0.1.0\n"
+    assert bare("suffuse", "--version") == "suffuse 0.1.0\nsuffuse-console 0.1.0\n"
 
 
 def test_wheels_give_working_commands(installed: Bare) -> None:
@@ -157,5 +159,5 @@ def test_the_shipped_city_and_model_come_with_the_wheel(installed: Bare) -> None
 
 def test_a_checkout_installs_with_pip(tmp_path: Path) -> None:
     bare = Bare(tmp_path)
-    bare.install(MEMBERS["suffuse-backbone"], MEMBERS["suffuse-trajectory"])
+    bare.install(MEMBERS["suffuse-console"], MEMBERS["suffuse-backbone"], MEMBERS["suffuse-trajectory"])
     assert "generate" in bare("suffuse-trajectory", "--help")

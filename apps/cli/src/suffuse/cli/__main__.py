@@ -1,5 +1,5 @@
 """`python -m suffuse.cli` is `suffuse`."""
 
-from suffuse.cli.command import main
+from suffuse.commands.suffuse import main
 
 main()

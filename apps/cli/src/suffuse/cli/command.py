@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from suffuse.cli.tasks import KNOWN, Task, TaskError, how_to_get, installed_tasks, none_installed
-
-
-def _fail(sentence: str) -> NoReturn:
-    """Ends with the exit code of a user's error."""
-    typer.echo(f"Error: {sentence}", err=True)
-    raise typer.Exit(2)
+from suffuse.console import OneSentence, interruptible
 
 
 class TaskCommand(TyperCommand):
@@ -26,29 +21,27 @@ class TaskCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """A context of the task's own command, which therefore parses the arguments, helps and runs."""
-        try:
+        with interruptible():
             command = get_command(self.task.load())
-        except TaskError as error:
-            _fail(str(error))
         return command.make_context(info_name, args, parent, **extra)
 
 
-class TaskGroup(TyperGroup):
+class TaskGroup(OneSentence):
     """A group that answers an unknown task with the ones that there are."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Finds the command that the first argument names; ends with exit code 2 where there is none."""
+        """Finds the command that the first argument names; raises TaskError where there is none."""
         if args[0] in self.commands or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         name = args[0]
         installed = [task for task, command in self.commands.items() if isinstance(command, TaskCommand)]
         missing = [task for task in KNOWN if task not in installed]
         if name in missing:
-            _fail(f"the task {name!r} is not installed; get it with `{how_to_get(name)}`.")
+            raise TaskError(f"the task {name!r} is not installed; get it with `{how_to_get(name)}`.")
         parts = [f"there is no task {name!r}", f"installed: {', '.join(installed) or 'none'}"]
         if missing:
             parts.append("to be had: " + ", ".join(f"{task} (`{how_to_get(task)}`)" for task in missing))
-        _fail("; ".join(parts) + ".")
+        raise TaskError("; ".join(parts) + ".")
 
 
 app = typer.Typer(cls=TaskGroup, subcommand_metavar="TASK VERB ...")
@@ -58,7 +51,7 @@ def _print_versions(wanted: bool) -> None:
     if not wanted:
         return
     tasks = [task.distribution for task in installed_tasks().values()]
-    for distribution in ["suffuse", "suffuse-backbone", *tasks]:
+    for distribution in ["suffuse", "suffuse-console", "suffuse-backbone", *tasks]:
         try:
             typer.echo(f"{distribution} {version(distribution)}")
         except PackageNotFoundError:  # the backbone comes with the first task that needs it
@@ -90,10 +83,10 @@ def list_tasks() -> None:
         typer.echo(f"{name:{widths[0]}}  {state:{widths[1]}}  {does}")
 
 
-def build(tasks: Mapping[str, Task]) -> TyperGroup:
+def build(tasks: Mapping[str, Task]) -> TaskGroup:
     """The command with the given tasks as its subcommands."""
     group = get_command(app)
-    assert isinstance(group, TyperGroup)
+    assert isinstance(group, TaskGroup)
     group.commands = {task.name: TaskCommand(task) for task in tasks.values()} | dict(group.commands)  # ours win
     if not tasks:
         group.epilog = none_installed()

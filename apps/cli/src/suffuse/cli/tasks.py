@@ -5,6 +5,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
+from suffuse.console import UserError
+
 GROUP = "suffuse.tasks"
 
 KNOWN = {
@@ -14,7 +16,7 @@ KNOWN = {
 """The published tasks and what they do; the task `x` is the distribution `suffuse-x`."""
 
 
-class TaskError(Exception):
+class TaskError(UserError):
     """A task that cannot be used; the message is one sentence for the user."""
 
 

@@ -1,6 +1,6 @@
 """`python -m suffuse.policy`: the command line."""
 
-from suffuse.policy.cli import main
+from suffuse.commands.policy import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from suffuse.policy.errors import ModelError, because
+from suffuse.console import because
+from suffuse.policy.errors import ModelError
 from suffuse.policy.model.pretrained import CONFIG_FILE, WEIGHTS_FILE, model_directory
 
 

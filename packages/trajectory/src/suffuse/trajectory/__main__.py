@@ -1,6 +1,6 @@
 """`python -m suffuse.trajectory`: the command line."""
 
-from suffuse.trajectory.cli import main
+from suffuse.commands.trajectory import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import shapely
 
-from suffuse.trajectory.errors import RequestError, because, shown
+from suffuse.console import because, shown
+from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 

@@ -14,8 +14,8 @@ from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 
 import numpy as np
-import torch
 
+from suffuse.backbone import use_threads
 from suffuse.trajectory.baselines import Baseline
 from suffuse.trajectory.best_guess import medoids
 from suffuse.trajectory.model.generate import GenerationConfig
@@ -43,8 +43,7 @@ class Worker:
     """A loaded job: answers requests."""
 
     def __init__(self, job: Job, network: RoadNetwork | None = None) -> None:
-        if job.threads is not None:
-            torch.set_num_threads(job.threads)
+        use_threads(job.threads)
         self.job = job
         home = load_city(job.city) if network is None else network
         self.model: TripGenerator | Baseline = load_model(job.model, home, city=job.city)

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from suffuse.backbone.acceleration import accelerate
     from suffuse.backbone.calibration import Calibration, calibrate
+    from suffuse.backbone.threads import use_threads
 
-__all__ = ["Calibration", "accelerate", "calibrate"]
+__all__ = ["Calibration", "accelerate", "calibrate", "use_threads"]
 
-_HOMES = {"accelerate": "acceleration", "calibrate": "calibration", "Calibration": "calibration"}
+_HOMES = {
+    "accelerate": "acceleration",
+    "calibrate": "calibration",
+    "Calibration": "calibration",
+    "use_threads": "threads",
+}
 
 
 def __getattr__(name: str) -> Any:

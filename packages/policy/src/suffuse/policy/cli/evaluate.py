@@ -8,21 +8,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from suffuse.backbone import use_threads
+from suffuse.console import Threads, progress, replacing
 from suffuse.policy.api import evaluate as evaluate_model
-from suffuse.policy.atomic import replacing
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
+    Budget,
     Env,
     FirstSeed,
     Model,
     Scheduler,
+    Shortcut,
     Steps,
-    Threads,
     checked_sampler,
-    progress,
-    use_threads,
-)
+    checked_shortcut,
+)  # fmt: skip
 from suffuse.policy.environments.evaluation import FIRST_HELD_OUT_SEED, Evaluation
 
 
@@ -38,7 +39,15 @@ def table(result: Evaluation) -> Table:
     )
     if result.cpu_ms_per_chunk is not None:
         how = f"{result.settings['sampler']}, {result.settings['steps']} steps"
+        if "shortcut" in result.settings:
+            how += f", {result.settings['shortcut']} {result.settings['budget']:g}"
         made.add_row("CPU time of a chunk", f"{result.cpu_ms_per_chunk:.1f} ms, p99 {result.cpu_ms_p99:.1f} ms ({how})")
+    if result.settings.get("calibration_spread") is not None:
+        episodes, spread, error = (result.settings[f"calibration_{name}"] for name in ("episodes", "spread", "error"))
+        made.add_row(
+            "calibration", f"{episodes} episodes, similarities differ by {spread:.3f} between them; chunks differ by "
+            f"{error:.3f} deviations from full ones",
+        )  # fmt: skip
     if result.clamped_share:
         made.add_row("actions moved into bounds", f"{result.clamped_share:.2%}")
     return made
@@ -52,6 +61,8 @@ def evaluate(
     first_seed: FirstSeed = FIRST_HELD_OUT_SEED,
     scheduler: Scheduler = None,
     steps: Steps = None,
+    shortcut: Shortcut = None,
+    budget: Budget = None,
     slots: Annotated[int, typer.Option("--slots", min=1, help="Episodes run at once.")] = 50,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all figures, and every episode, as JSON.")
@@ -63,7 +74,8 @@ def evaluate(
     with progress("episodes", episodes) as bar:
         result = evaluate_model(
             model, env, episodes=episodes, first_seed=first_seed, sampler=checked_sampler(scheduler), steps=steps,
-            slots=slots, on_end=lambda _: bar.advance(bar.task_ids[0]),
+            shortcut=checked_shortcut(shortcut), budget=budget, slots=slots,
+            on_end=lambda _: bar.advance(bar.task_ids[0]),
         )  # fmt: skip
     if json_out is not None:
         with replacing(json_out) as temporary:

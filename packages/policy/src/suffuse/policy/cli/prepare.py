@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from suffuse.console import progress, say, write_run
 from suffuse.policy.cli.app import app
-from suffuse.policy.cli.options import DEFAULT_ENV, Env, console, progress
+from suffuse.policy.cli.options import DEFAULT_ENV, Env
 from suffuse.policy.data import read_demonstrations, write_demonstrations
 from suffuse.policy.experts.demonstrate import demonstrate
-from suffuse.policy.provenance import write_run
 
 
 @app.command()
@@ -46,5 +46,5 @@ def prepare(
         with progress("episodes", episodes) as bar:
             made = demonstrate(env, episodes, first_seed=first_seed, on_end=lambda: bar.advance(bar.task_ids[0]))
         write_demonstrations(made, out, format=format)
-    write_run(out, arguments, episodes=len(made), rows=made.rows)
-    console.print(f"{len(made):,} episodes, {made.rows:,} rows written to {out}", highlight=False, soft_wrap=True)
+    write_run(out, "suffuse-policy", arguments, episodes=len(made), rows=made.rows)
+    say(f"{len(made):,} episodes, {made.rows:,} rows written to {out}")

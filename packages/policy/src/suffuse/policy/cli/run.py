@@ -5,24 +5,24 @@ from typing import Annotated
 
 import typer
 
+from suffuse.backbone import use_threads
+from suffuse.console import Threads, progress, replacing, write_run
 from suffuse.policy.api import run as run_episode
-from suffuse.policy.atomic import replacing
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
+    Budget,
     Env,
     Model,
     Scheduler,
+    Shortcut,
     Steps,
-    Threads,
     checked_sampler,
-    progress,
-    use_threads,
-)
+    checked_shortcut,
+)  # fmt: skip
 from suffuse.policy.environments import task_by_name
 from suffuse.policy.environments.evaluation import FIRST_HELD_OUT_SEED
 from suffuse.policy.environments.task import Episode
-from suffuse.policy.provenance import write_run
 
 
 @app.command()
@@ -33,6 +33,8 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Write a video of it: an .mp4 file.")] = None,
     scheduler: Scheduler = None,
     steps: Steps = None,
+    shortcut: Shortcut = None,
+    budget: Budget = None,
     threads: Threads = None,
 ) -> None:
     """Run one episode, with a video of it if asked for, and say how it went."""
@@ -45,12 +47,15 @@ def run(
         def show(episode: Episode) -> None:
             bar.update(bar.task_ids[0], completed=episode.steps, description=f"reward {episode.max_reward:.2f}, step")
 
-        settings = {"seed": seed, "sampler": checked_sampler(scheduler), "steps": steps, "on_step": show}
+        settings = {
+            "seed": seed, "sampler": checked_sampler(scheduler), "steps": steps, "on_step": show,
+            "shortcut": checked_shortcut(shortcut), "budget": budget,
+        }  # fmt: skip
         if out is None:
             outcome = run_episode(model, env, **settings)  # type: ignore[arg-type]
         else:
             with replacing(out) as temporary:
                 outcome = run_episode(model, env, video=temporary, **settings)  # type: ignore[arg-type]
-            write_run(out, arguments, success=outcome.success, max_reward=outcome.max_reward)
+            write_run(out, "suffuse-policy", arguments, success=outcome.success, max_reward=outcome.max_reward)
     word = "success" if outcome.success else "no success"
     typer.echo(f"{word} after {outcome.steps} steps, max reward {outcome.max_reward:.3f}, seed {outcome.seed}")

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from suffuse.backbone import use_threads
+from suffuse.console import Threads, say, write_run
 from suffuse.policy.cli.app import app
-from suffuse.policy.cli.options import Data, Seed, Threads, console, use_threads
+from suffuse.policy.cli.options import Data, Seed
 from suffuse.policy.data import examine, read_demonstrations
 from suffuse.policy.errors import DataError
 from suffuse.policy.model.recipes import RECIPES, recipe_by_name
 from suffuse.policy.model.training import train_policy
-from suffuse.policy.provenance import write_run
 
 
 @app.command()
@@ -39,9 +40,16 @@ def train(
     for finding in report.findings:
         if finding.severity == "error":
             raise DataError(f"{data}: {finding.text}; nothing is trained on that")
-        console.print(f"Warning: {finding.text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{report.episodes:,} episodes, {report.rows:,} rows", highlight=False)
+        say(f"Warning: {finding.text}", style="yellow")
+    say(f"{report.episodes:,} episodes, {report.rows:,} rows")
     train_policy(demonstrations, out, chosen, resume=resume)
-    write_run(out / "config.json", arguments, episodes=report.episodes, rows=report.rows, recipe=chosen.summary())
+    write_run(
+        out / "config.json",
+        "suffuse-policy",
+        arguments,
+        episodes=report.episodes,
+        rows=report.rows,
+        recipe=chosen.summary(),
+    )
     shutil.rmtree(out / "run")
-    console.print(f"Model written to {out}", highlight=False, soft_wrap=True)
+    say(f"Model written to {out}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from suffuse.policy.atomic import replacing
+from suffuse.console import replacing
 from suffuse.policy.data.demonstrations import Demonstrations
 from suffuse.policy.data.lerobot_layout import INFO
 from suffuse.policy.data.lerobot_read import read_lerobot
@@ -89,12 +89,11 @@ def write_demonstrations(demonstrations: Demonstrations, path: str | Path, *, fo
     """Write demonstrations; the format is told by the suffix unless it is named. They appear whole or not at all.
 
     Raises:
-        DataError: the format is unknown or has no place for a column.
-        PolicyError: they cannot be written there.
+        DataError: the format is unknown or has no place for a column, or they cannot be written there.
     """
     path = Path(path)
     chosen = format_to_write(path, format)
-    with replacing(path) as temporary:
+    with replacing(path, error=DataError) as temporary:
         if chosen == "zarr":
             write_zarr(demonstrations, temporary)
         elif chosen == "robomimic":

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from suffuse.console import because
 from suffuse.policy.data.demonstrations import ACTION
-from suffuse.policy.errors import DataError, because
+from suffuse.policy.errors import DataError
 
 Version = Literal["v2.1", "v3.0"]
 

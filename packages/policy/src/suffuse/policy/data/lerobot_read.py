@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from av.error import FFmpegError
 from jaxtyping import Int64, Shaped
 
+from suffuse.console import because
 from suffuse.policy.data.demonstrations import ACTION, Demonstrations
 from suffuse.policy.data.lerobot_layout import (
     EPISODES_2,
@@ -26,7 +27,7 @@ from suffuse.policy.data.lerobot_layout import (
     read_layout,
 )
 from suffuse.policy.data.video import read_video
-from suffuse.policy.errors import DataError, because
+from suffuse.policy.errors import DataError
 
 Array = Shaped[np.ndarray, "..."]
 LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)

@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from jaxtyping import Shaped
 
+from suffuse.console import because
 from suffuse.policy.data.demonstrations import ACTION, NOT_OBSERVED, Demonstrations
-from suffuse.policy.errors import DataError, because
+from suffuse.policy.errors import DataError
 
 BESIDE_OBSERVATIONS = {"actions": "action", "rewards": "reward", "dones": "done", "states": "simulator_state"}
 """Names there, and the names of the columns here."""

@@ -11,7 +11,8 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from suffuse.policy.errors import DataError, because
+from suffuse.console import because
+from suffuse.policy.errors import DataError
 
 CODEC = "libx264"
 PIXELS = "yuv420p"

@@ -16,8 +16,9 @@ import zarr
 from jaxtyping import Int64, Shaped
 from zarr.storage import LocalStore, ZipStore
 
+from suffuse.console import because
 from suffuse.policy.data.demonstrations import Demonstrations
-from suffuse.policy.errors import DataError, because
+from suffuse.policy.errors import DataError
 
 CHUNK_BYTES = 2**21
 """About how large a chunk is before compression."""

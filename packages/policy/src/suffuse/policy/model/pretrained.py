@@ -7,7 +7,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from suffuse.policy.errors import ModelError, because
+from suffuse.console import because
+from suffuse.policy.errors import ModelError
 from suffuse.policy.model.policy import DiffusionPolicy
 
 SHIPPED = Path(__file__).parent.parent / "models"

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from suffuse.console import shown
 from suffuse.trajectory.baselines.baseline import Baseline, read_settings
 from suffuse.trajectory.baselines.dijkstra import Dijkstra, DijkstraTime
 from suffuse.trajectory.baselines.markov import Markov
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.baselines.zone_path import ZonePath
-from suffuse.trajectory.errors import ModelError, shown
+from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.roads.network import RoadNetwork
 
 BASELINES: dict[str, type[Baseline]] = {

@@ -12,11 +12,11 @@ from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from suffuse.console import because, replacing
 from suffuse.trajectory.baselines.tensors import counts
 from suffuse.trajectory.baselines.travel_times import TravelTimes
-from suffuse.trajectory.errors import ModelError, RequestError, because
+from suffuse.trajectory.errors import ModelError, RequestError
 from suffuse.trajectory.requests import Requests
-from suffuse.trajectory.roads.atomic import replacing
 from suffuse.trajectory.roads.network import HIGHWAY_CLASSES, RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
@@ -97,14 +97,14 @@ class Baseline(ABC):
         """Undo `state`; the times are among the tensors as `times_by_hour`, `times_by_segment`."""
 
     def save(self, directory: Path) -> None:
-        """Write `baseline.json` and `baseline.safetensors`; each file is whole or not there."""
+        """Write `baseline.json` and `baseline.safetensors`, whole or not at all. Raises `ModelError` if it cannot."""
         directory.mkdir(parents=True, exist_ok=True)
         tensors, settings = self.state()
         arrays = {name: np.ascontiguousarray(array) for name, array in (tensors | self._times()).items()}
-        with replacing(directory / TENSORS_FILE) as temporary:
+        with replacing(directory / TENSORS_FILE, error=ModelError) as temporary:
             save_file(arrays, temporary)
         said = {"baseline": self.name, "format": FORMAT, "network": fingerprint(self.network), "settings": settings}
-        with replacing(directory / SETTINGS_FILE) as temporary:
+        with replacing(directory / SETTINGS_FILE, error=ModelError) as temporary:
             temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from suffuse.console import shown
 from suffuse.trajectory.baselines.baseline import Baseline, generator, times_from
 from suffuse.trajectory.baselines.travel_times import TravelTimes
 from suffuse.trajectory.baselines.turn_frequencies import TurnFrequencies, destination_zones
 from suffuse.trajectory.baselines.turn_graph import TurnGraph
 from suffuse.trajectory.baselines.walk import walk
-from suffuse.trajectory.errors import shown
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips

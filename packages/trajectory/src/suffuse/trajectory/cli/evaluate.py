@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from suffuse.console import check_writable, replacing, say, stderr
 from suffuse.trajectory.baselines import BASELINES, Baseline
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error, console, say
+from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import has_trips, is_simulated, training_trips
 from suffuse.trajectory.demand import DemandConfig, simulate_requests
 from suffuse.trajectory.metrics import evaluate as score
 from suffuse.trajectory.model.pretrained import NEED_NO_TRIPS, load_model
-from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import read_trips
@@ -43,7 +43,7 @@ def fitted(names: list[str], city: str, network: RoadNetwork, train: Path | None
             names = [name for name in names if name in NEED_NO_TRIPS]
             say(f"Note: only {', '.join(names) or 'no baseline'} beside it; {city} has no trips: give --train FILE")
     for name in names:
-        with console.status(f"Fitting {name}"):
+        with stderr.status(f"Fitting {name}"):
             found[name] = BASELINES[name].fit(network, trips) if trips is not None else load_model(name, network)  # type: ignore[assignment]
     return found
 
@@ -89,7 +89,7 @@ def evaluate(
         second = None
     if floor is not None:
         second = read_trips(floor, network, on_error=skipping)
-    with console.status("Scoring") as status:
+    with stderr.status("Scoring") as status:
         result = score(
             network, truth, trips, floor=second, baselines=fitted(names, city, network, train), seed=seed,
             pairing=pairing, on_row=lambda row: status.update(f"Scoring {row}"),  # type: ignore[arg-type]

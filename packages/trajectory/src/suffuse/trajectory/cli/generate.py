@@ -11,27 +11,14 @@ import numpy as np
 import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
+from suffuse.console import MOST_PROCESSES, file_hash, number, progress, say, shown, whole, write_run
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import (
-    MOST_PROCESSES,
-    MOST_TRIPS,
-    City,
-    Model,
-    OnError,
-    Out,
-    Seed,
-    checked_on_error,
-    number,
-    progress,
-    say,
-    whole,
-)
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Model, OnError, Out, Seed, checked_on_error
 from suffuse.trajectory.demand.draw_requests import draw_requests
-from suffuse.trajectory.errors import RequestError, shown
+from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
 from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, TripGenerator
 from suffuse.trajectory.od import parse_depart, read_requests
-from suffuse.trajectory.provenance import file_hash, write_run
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -171,8 +158,9 @@ def generate(
     write_trips(trips, open_network, out)
     weights = Path(local.model.directory) / WEIGHTS_FILE if local and isinstance(local.model, TripGenerator) else None
     write_run(
-        out, arguments, trips=len(trips), seconds=round(spent, 3), trips_a_second=round(len(trips) / spent, 1),
-        processes=count, model_sha256=file_hash(weights) if weights else None, attribution=network.attribution,
+        out, "suffuse-trajectory", arguments, trips=len(trips), seconds=round(spent, 3),
+        trips_a_second=round(len(trips) / spent, 1), processes=count,
+        model_sha256=file_hash(weights) if weights else None, attribution=network.attribution,
     )  # fmt: skip
     say(f"{len(trips):,} trips written to {out} ({len(trips) / spent:,.0f} trips/s)")
 

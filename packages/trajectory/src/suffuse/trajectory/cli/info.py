@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from suffuse.console import say, stderr
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import console, say
 from suffuse.trajectory.describe import describe_city, describe_model, describe_trips
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
@@ -35,6 +35,6 @@ def info(
         typer.echo(json.dumps(facts, indent=2))
         return
     for what, values in facts.items():
-        console.print(f"[bold]{what}[/bold]")
+        stderr.print(f"[bold]{what}[/bold]")
         for name, value in values.items():
             say(f"  {name:24} {value}")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from suffuse.console import say
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import say
 from suffuse.trajectory.roads.cities import CITIES, load_city, prepare_city
 
 

@@ -1,7 +1,8 @@
 """`roads`: the network itself, so that any other tool can check a trip."""
 
+from suffuse.console import say
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, Out, say
+from suffuse.trajectory.cli.options import City, Out
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.write import check_roads_suffix, write_roads
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from suffuse.console import say
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Out, checked_on_error, say
+from suffuse.trajectory.cli.options import City, OnError, Out, checked_on_error
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.show.plot import check_map_suffix, plot_trips
 from suffuse.trajectory.trips.read import read_trips

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, cast
 import numpy as np
 import typer
 
+from suffuse.console import progress, say, whole
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.generate import closed_segments
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, Out, Seed, progress, say, whole
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Out, Seed
 from suffuse.trajectory.demand import DemandConfig, simulate_requests
 from suffuse.trajectory.demand.corpus import PART_SEEDS, simulated_trips
 from suffuse.trajectory.roads.cities import load_city

@@ -9,26 +9,17 @@ from typing import Annotated
 
 import typer
 
+from suffuse.backbone import use_threads
+from suffuse.console import Threads, say, whole, write_run
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.baselines.baseline import SETTINGS_FILE
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import (
-    MOST_TRIPS,
-    City,
-    OnError,
-    Seed,
-    Threads,
-    checked_on_error,
-    say,
-    use_threads,
-    whole,
-)
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import held_out_trips, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.pretrained import WEIGHTS_FILE
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
 from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, recipe_summary, train_model
-from suffuse.trajectory.provenance import write_run
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
@@ -114,11 +105,11 @@ def train(
     say(f"{len(table):,} trips on {network!r}")
     if model != "trajdlm":
         BASELINES[model].fit(network, table, seed=seed).save(out)
-        write_run(out / SETTINGS_FILE, arguments, trips=len(table))
+        write_run(out / SETTINGS_FILE, "suffuse-trajectory", arguments, trips=len(table))
         say(f"{model} written to {out}")
         return
     with whole_model(out):
         train_model(network, table, out, chosen, held_out=apart, resume=resume)
-    write_run(out / "config.json", arguments, trips=len(table), recipe=recipe_summary(chosen))
+    write_run(out / "config.json", "suffuse-trajectory", arguments, trips=len(table), recipe=recipe_summary(chosen))
     shutil.rmtree(out / "run")
     say(f"Model written to {out}")

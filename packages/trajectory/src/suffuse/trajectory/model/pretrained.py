@@ -12,9 +12,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from suffuse.console import because, shown
 from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
 from suffuse.trajectory.corpus import training_trips
-from suffuse.trajectory.errors import ModelError, because, shown
+from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, generate_trips
 from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, fingerprint

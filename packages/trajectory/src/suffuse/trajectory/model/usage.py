@@ -17,7 +17,8 @@ from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from suffuse.trajectory.errors import ModelError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 

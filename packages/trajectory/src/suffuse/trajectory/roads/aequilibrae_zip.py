@@ -10,7 +10,8 @@ import numpy as np
 import pyogrio
 import shapely
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.attributes import classes_and_speeds
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads import aequilibrae_zip
 from suffuse.trajectory.roads.contract import clean, connected_part
 from suffuse.trajectory.roads.folder import read_folder

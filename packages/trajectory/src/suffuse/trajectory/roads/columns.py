@@ -8,7 +8,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError, shown
+from suffuse.console import shown
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.attributes import as_list, is_true, lane_count, speed_in_kmh
 
 ALIASES: dict[str, tuple[str, ...]] = {

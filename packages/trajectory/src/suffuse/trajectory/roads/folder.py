@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import (
     find_column,

@@ -13,7 +13,8 @@ import shapely
 from numpy import ndarray
 from shapely.errors import GEOSException
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.assemble import (
     assemble,
     check_lonlat,

@@ -9,7 +9,8 @@ import pandas as pd
 import shapely
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError, because, shown
+from suffuse.console import because, shown
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import find_column, lane_counts, optional_numbers, speeds, whole_numbers
 from suffuse.trajectory.roads.network import RoadNetwork

@@ -11,7 +11,8 @@ import shapely
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.assemble import assemble, lonlat_transformer, split_lanes, transform_lines
 from suffuse.trajectory.roads.attributes import as_list, is_true, lane_count, speed_in_kmh
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork

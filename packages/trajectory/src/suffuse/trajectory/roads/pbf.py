@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.roads.osmnx import OSM_ATTRIBUTION, from_osmnx
 

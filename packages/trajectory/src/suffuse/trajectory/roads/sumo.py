@@ -10,7 +10,8 @@ import numpy as np
 import shapely
 from pyproj.exceptions import ProjError
 
-from suffuse.trajectory.errors import RoadNetworkError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.assemble import assemble, lonlat_transformer, transform_lines
 from suffuse.trajectory.roads.network import RoadNetwork
 

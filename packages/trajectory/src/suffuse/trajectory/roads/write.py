@@ -8,9 +8,10 @@ import geopandas as gpd
 import osmnx as ox
 import pyogrio
 import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
 
+from suffuse.console import check_writable, replacing
 from suffuse.trajectory.errors import RoadNetworkError
-from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
 from suffuse.trajectory.roads.osmnx import to_osmnx
 
@@ -45,7 +46,7 @@ def write_roads(network: RoadNetwork, path: Path) -> None:
     `.graphml` exactly. Raises `RoadNetworkError` for another suffix, or a path that cannot be written.
     """
     writer = _WRITERS[check_roads_suffix(path)]
-    with replacing(path) as temporary:
+    with replacing(path, error=RoadNetworkError, also=(DataSourceError, DataLayerError)) as temporary:
         writer(network, temporary)
 
 
@@ -54,7 +55,7 @@ def check_roads_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise RoadNetworkError(f"{path}: unknown suffix {path.suffix!r}; roads are written as {', '.join(_WRITERS)}")
-    check_writable(path)
+    check_writable(path, error=RoadNetworkError)
     return suffix
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from suffuse.console import check_writable, replacing
 from suffuse.trajectory.errors import TripError
-from suffuse.trajectory.roads.atomic import check_writable, replacing
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.show.html import write_html
 from suffuse.trajectory.show.png import write_png
@@ -16,10 +16,10 @@ WRITERS: dict[str, Callable[[Scene, Path], None]] = {".html": write_html, ".png"
 
 
 def check_map_suffix(out: Path) -> None:
-    """Raise, before any work is done, TripError for a suffix of no kind of map, RoadNetworkError if it is no file."""
+    """Raise TripError, before any work is done, for a path that no map can be written to."""
     if out.suffix.lower() not in WRITERS:
         raise TripError(f"{out}: suffix {out.suffix!r} is no kind of map, but must be one of {', '.join(WRITERS)}")
-    check_writable(out)
+    check_writable(out, error=TripError)
 
 
 def plot_trips(
@@ -45,12 +45,11 @@ def plot_trips(
         singles: how many single trips to draw in a picture, 0 to 24, short to long; a page has them all to choose from.
 
     Raises:
-        TripError: if the suffix, the trips or `singles` are not as above.
-        RoadNetworkError: if `out` cannot be written.
+        TripError: if the suffix, the trips or `singles` are not as above, or `out` cannot be written.
 
     """
     out = Path(out)
     check_map_suffix(out)
     scene = make_scene(trips, network, title=title, note=note, singles=singles)
-    with replacing(out) as temporary:
+    with replacing(out, error=TripError) as temporary:
         WRITERS[out.suffix.lower()](scene, temporary)

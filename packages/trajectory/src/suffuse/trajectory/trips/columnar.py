@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.trips.raw import RawTrips
 
 SEGMENTS = ("segments", "edges")

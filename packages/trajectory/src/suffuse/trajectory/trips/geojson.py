@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from suffuse.trajectory.errors import TripError, because, shown
+from suffuse.console import because, shown
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.trips.parse import parse_times
 from suffuse.trajectory.trips.raw import RawTrips
 

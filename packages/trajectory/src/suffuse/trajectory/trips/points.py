@@ -14,7 +14,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError, because, shown
+from suffuse.console import because, shown
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.trips.tabular import LATITUDES, LONGITUDES, Table
 
 

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from suffuse.trajectory.errors import TripError, because
+from suffuse.console import because
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.check import OnError, checked_trips
 from suffuse.trajectory.trips.columnar import raw_from_parquet

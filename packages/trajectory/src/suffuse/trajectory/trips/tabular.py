@@ -16,7 +16,8 @@ import pyarrow.csv as pa_csv
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.errors import TripError, because, shown
+from suffuse.console import because, shown
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.trips.parse import parse_ids, parse_times, split_cells
 from suffuse.trajectory.trips.raw import RawTrips
 

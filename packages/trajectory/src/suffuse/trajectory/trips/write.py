@@ -15,8 +15,8 @@ import gpxpy.gpx
 import numpy as np
 from numpy import ndarray
 
-from suffuse.trajectory.errors import RoadNetworkError, TripError
-from suffuse.trajectory.roads.atomic import check_writable, replacing
+from suffuse.console import check_writable, replacing
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.frame import depart_and_arrive, entry_times, to_geodataframe, trip_points
 from suffuse.trajectory.trips.table import Trips
@@ -38,11 +38,8 @@ def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
     """
     path = Path(path)
     writer = _WRITERS[check_suffix(path)]
-    try:
-        with replacing(path) as temporary:
-            writer(trips, network, temporary)
-    except RoadNetworkError as error:
-        raise TripError(str(error)) from error
+    with replacing(path, error=TripError) as temporary:
+        writer(trips, network, temporary)
 
 
 def check_suffix(path: Path) -> str:
@@ -50,10 +47,7 @@ def check_suffix(path: Path) -> str:
     suffix = next((known for known in _WRITERS if path.name.lower().endswith(known)), None)
     if suffix is None:
         raise TripError(f"{path}: unknown suffix {path.suffix!r}; trips are written as {', '.join(_WRITERS)}")
-    try:
-        check_writable(path)
-    except RoadNetworkError as error:
-        raise TripError(str(error)) from error
+    check_writable(path, error=TripError)
     return suffix
 
 

@@ -1,0 +1,58 @@
+"""What the commands of suffuse share: errors in one sentence, options, progress, files that appear whole.
+
+Nothing is imported before it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from suffuse.console.entry import interruptible, start
+    from suffuse.console.errors import INTERRUPTED, WRONG_INPUT, UserError, because, shown
+    from suffuse.console.files import check_writable, replacing
+    from suffuse.console.options import MOST_PROCESSES, Threads, number, whole
+    from suffuse.console.provenance import file_hash, versions, write_run
+    from suffuse.console.screen import progress, say, stderr
+    from suffuse.console.sentences import OneSentence, one_sentence, task_app
+
+_NAMES = {
+    "entry": ("interruptible", "start"),
+    "errors": ("INTERRUPTED", "WRONG_INPUT", "UserError", "because", "shown"),
+    "files": ("check_writable", "replacing"),
+    "options": ("MOST_PROCESSES", "Threads", "number", "whole"),
+    "provenance": ("file_hash", "versions", "write_run"),
+    "screen": ("progress", "say", "stderr"),
+    "sentences": ("OneSentence", "one_sentence", "task_app"),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "INTERRUPTED",
+    "MOST_PROCESSES",
+    "WRONG_INPUT",
+    "OneSentence",
+    "Threads",
+    "UserError",
+    "because",
+    "check_writable",
+    "file_hash",
+    "interruptible",
+    "number",
+    "one_sentence",
+    "progress",
+    "replacing",
+    "say",
+    "shown",
+    "start",
+    "stderr",
+    "task_app",
+    "versions",
+    "whole",
+    "write_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
