@@ -23,6 +23,7 @@ from suffuse.policy.experts.pusht_actor import PlannerActor
 from suffuse.policy.model.noise import Sampler
 from suffuse.policy.model.policy import DiffusionPolicy, OutOfBounds
 from suffuse.policy.model.pretrained import load_policy
+from suffuse.policy.shortcuts import ShortcutName, use_shortcut
 
 BASELINES: dict[str, Callable[[], Actor]] = {"random": RandomActor, "planner": PlannerActor}
 """What acts without a model: uniform actions, and the scripted expert."""
@@ -37,19 +38,26 @@ def load_actor(
     *,
     sampler: Sampler | None = None,
     steps: int | None = None,
+    shortcut: ShortcutName | None = None,
+    budget: float | None = None,
     out_of_bounds: OutOfBounds = "clamp",
 ) -> Actor:
     """A baseline by name, or a policy (shipped, or a model directory) that sees what the task shows.
 
+    A shortcut leaves out part of the denoiser, down to `budget`, a share of its work in (0, 1]; see
+    `suffuse.policy.shortcuts`.
+
     Raises:
-        ModelError: there is no such model, it was trained for another task, or a sampler is named for a baseline.
+        ModelError: there is no such model, it was trained for another task, or a baseline is told how to draw chunks.
         ObservationError: the task does not show what the policy sees.
-        ValueError: the sampler or the number of steps does not fit the model.
+        ValueError: the sampler, the number of steps, the shortcut or its budget does not fit the model.
     """
+    if (shortcut is None) != (budget is None):
+        raise ValueError("a shortcut and its budget go together: name both or neither")
     name = str(name_or_path)
     if name in BASELINES and not Path(name).exists():
-        if sampler is not None or steps is not None:
-            raise ModelError(f"{name} draws no chunks: leave the sampler and its steps out")
+        if sampler is not None or steps is not None or shortcut is not None:
+            raise ModelError(f"{name} draws no chunks: leave sampler, steps and shortcut out")
         return BASELINES[name]()
     policy = load_policy(name_or_path)
     if policy.config["task"] not in ("", task.name):
@@ -57,7 +65,14 @@ def load_actor(
     if sampler is not None or steps is not None:
         policy.use_sampler(sampler or policy.sampler, steps or policy.sampling_steps)
     check_sees(policy, task)
-    return PolicyActor(policy, out_of_bounds=out_of_bounds)
+    actor = PolicyActor(policy, out_of_bounds=out_of_bounds)
+    if shortcut is not None and budget is not None:
+        calibration = use_shortcut(policy, shortcut, budget=budget, model=name_or_path, task=task)
+        actor.settings = {"shortcut": shortcut, "budget": budget}
+        if calibration is not None:
+            names = ("fraction", "episodes", "spread", "error")
+            actor.settings |= {f"calibration_{name}": getattr(calibration, name) for name in names}
+    return actor
 
 
 def check_sees(policy: DiffusionPolicy, task: Task) -> None:
@@ -81,6 +96,8 @@ def evaluate(
     first_seed: int = FIRST_HELD_OUT_SEED,
     sampler: Sampler | None = None,
     steps: int | None = None,
+    shortcut: ShortcutName | None = None,
+    budget: float | None = None,
     slots: int = SLOTS,
     on_end: Callable[[Outcome], None] | None = None,
 ) -> Evaluation:
@@ -92,6 +109,7 @@ def evaluate(
         episodes: how many, > 0.
         first_seed: seeds from 100000 on are held out from training and demonstrations.
         sampler, steps: how chunks are drawn; the model's own way by default.
+        shortcut, budget: what is left out, see `load_actor`; nothing by default.
         slots: episodes run at once; with one, actions are those of `select_action` bit for bit (see `PolicyActor`).
         on_end: told every outcome as it comes.
 
@@ -104,7 +122,10 @@ def evaluate(
     task = task_by_name(env)
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
-    actor = load_actor(model, task, sampler=sampler, steps=steps) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        actor = load_actor(model, task, sampler=sampler, steps=steps, shortcut=shortcut, budget=budget)
+    else:
+        actor = model
     seeds = range(first_seed, first_seed + episodes)
     outcomes = roll_out(task, actor, seeds, slots=min(slots, episodes), on_end=on_end)
     label = str(model) if isinstance(model, str | Path) else type(actor).__name__
@@ -122,7 +143,9 @@ def evaluate(
         task, label, outcomes,
         chunk_ms=time_of(lambda: policy.predict_action_chunk(seen), TIMED_CHUNKS),
         clamped_share=actor.clamped / actor.drawn,
-        settings={"sampler": policy.sampler, "steps": policy.sampling_steps, "slots": min(slots, episodes)},
+        settings={
+            "sampler": policy.sampler, "steps": policy.sampling_steps, "slots": min(slots, episodes), **actor.settings
+        },
     )  # fmt: skip
 
 
@@ -133,6 +156,8 @@ def run(
     seed: int = FIRST_HELD_OUT_SEED,
     sampler: Sampler | None = None,
     steps: int | None = None,
+    shortcut: ShortcutName | None = None,
+    budget: float | None = None,
     video: Path | None = None,
     on_step: Callable[[Episode], None] | None = None,
 ) -> Outcome:
@@ -142,7 +167,10 @@ def run(
         PolicyError: the model or the task cannot be used, or the video cannot be written.
     """
     task = task_by_name(env)
-    actor = load_actor(model, task, sampler=sampler, steps=steps) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        actor = load_actor(model, task, sampler=sampler, steps=steps, shortcut=shortcut, budget=budget)
+    else:
+        actor = model
     environment = task.make()
     frames: list[UInt8[np.ndarray, "i j 3"]] = []
     try:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from suffuse.backbone.acceleration import accelerate, denoisers
@@ -36,6 +37,8 @@ class Calibration:
         episodes: Generations that were looked at.
         error: Relative error of what was generated, mean over episodes; None where it was not measured.
         settings: Arguments of the shortcut.
+        spread: For block-adaptive-cache, how much what it goes by differs between episodes: the standard deviation of
+            the similarities of a part's outputs, mean over pairs of steps and parts; None where it was not measured.
     """
 
     shortcut: str
@@ -45,6 +48,7 @@ class Calibration:
     episodes: int
     error: float | None
     settings: dict[str, Any]
+    spread: float | None = None
 
     def make(self) -> Shortcut:
         """The shortcut with these settings."""
@@ -117,6 +121,7 @@ def calibrate(
             episodes=episodes,
             error=None,
             settings=settings,
+            spread=float(np.mean([part.spread for part in parts.values()])),
         )
     if shortcut == ForecastCache.name:
         deltas = DeltaRecorder()

@@ -22,7 +22,7 @@ FirstSeed = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option("--scheduler", help="How chunks are drawn: ddpm, ddim, dpm, flow. Default: the model's."),
+    typer.Option("--scheduler", help="How chunks are drawn: ddpm, ddim, dpm, flow, mean. Default: the model's."),
 ]
 Steps = Annotated[int | None, whole("--steps", 1, 10_000, "Denoising steps of a chunk. Default: the model's own.")]
 Shortcut = Annotated[
@@ -33,7 +33,10 @@ Budget = Annotated[
     float | None, typer.Option("--budget", help="Share of the denoiser's work that --shortcut may take, in (0, 1].")
 ]
 Data = Annotated[
-    Path, typer.Option("--data", help="Demonstrations: zarr replay buffer (or .zip), robomimic HDF5, LeRobot folder.")
+    list[Path],
+    typer.Option(
+        "--data", help="Demonstrations: zarr replay buffer (or .zip), robomimic HDF5, LeRobot folder. Repeat for more."
+    ),
 ]
 DEFAULT_ENV = PUSHT.name
 

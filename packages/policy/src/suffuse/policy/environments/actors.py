@@ -5,11 +5,11 @@ observations alone, not on the others.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 from torch import Generator
 
 from suffuse.policy.environments.task import Episode
@@ -43,6 +43,7 @@ class PolicyActor:
         self.states: dict[int, RecedingHorizon] = {}
         self.generators: dict[int, Generator] = {}
         self.drawn = self.clamped = 0
+        self.settings: dict[str, Any] = {}
 
     def begin(self, slot: int, episode: Episode) -> None:
         """Forget the last episode in the slot; the noise of the new one comes from its seed."""
@@ -55,6 +56,8 @@ class PolicyActor:
             self.states[slot].see({name: np.asarray(episode.observation[name]) for name in self.policy.shapes})
         if due := [slot for slot in episodes if not self.states[slot].planned]:
             seen = [self.states[slot].seen() for slot in due]
+            for slot, one in zip(due, seen, strict=True):
+                self.plan(slot, one)
             chunk = self.policy.predict_action_chunk(
                 {name: np.stack([one[name] for one in seen]) for name in self.policy.shapes},
                 generators=[self.generators[slot] for slot in due],
@@ -65,6 +68,9 @@ class PolicyActor:
             for slot, actions in zip(due, chunk.actions, strict=True):
                 self.states[slot].plan(actions)
         return {slot: self.states[slot].act() for slot in episodes}
+
+    def plan(self, slot: int, seen: Mapping[str, Shaped[np.ndarray, "o ..."]]) -> None:
+        """Told what the episode in a slot has seen lately whenever a chunk is drawn for it: for those who look on."""
 
 
 class RandomActor:

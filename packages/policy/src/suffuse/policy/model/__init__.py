@@ -1,6 +1,7 @@
 """Networks, noise, and the policy that is made of them."""
 
 from suffuse.policy.model.denoiser import Denoiser
+from suffuse.policy.model.mlp import ActionMLP
 from suffuse.policy.model.noise import NoiseProcess
 from suffuse.policy.model.policy import ActionChunk, DiffusionPolicy
 from suffuse.policy.model.pretrained import load_policy
@@ -12,6 +13,7 @@ from suffuse.policy.model.unet import ActionUNet
 __all__ = [
     "RECIPES",
     "ActionChunk",
+    "ActionMLP",
     "ActionTransformer",
     "ActionUNet",
     "Denoiser",

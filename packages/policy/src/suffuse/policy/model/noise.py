@@ -1,9 +1,11 @@
 """How actions are noised in training and denoised in sampling, by the schedulers of diffusers.
 
-Two processes. `diffusion` is the variance-preserving one of DDPM (Ho et al. 2020) with the squared-cosine schedule
+Processes: `diffusion` is the variance-preserving one of DDPM (Ho et al. 2020) with the squared-cosine schedule
 (Nichol and Dhariwal 2021): x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, sampled by DDPM, DDIM (Song et al. 2021) or
 DPM-Solver++ (Lu et al. 2022). `flow` is rectified flow (Liu et al. 2023; Lipman et al. 2023): x_s = (1 - s) x + s e
-with the velocity e - x, sampled by Euler's method. Times run from 0 (clean) to `train_steps`.
+with the velocity e - x, sampled by Euler's method. And none: `regression` shows the network nothing of the actions, of
+which it gives the mean, in one step, so that behaviour cloning is a policy like the others. Times run from 0 (clean) to
+`train_steps`.
 
 Dimensions: b batch, h horizon, a action.
 """
@@ -22,11 +24,13 @@ from diffusers import (
 from jaxtyping import Float, Num
 from torch import Generator, Tensor
 
-Process = Literal["diffusion", "flow"]
+Process = Literal["diffusion", "flow", "regression"]
 Prediction = Literal["epsilon", "sample", "v_prediction"]
-Sampler = Literal["ddpm", "ddim", "dpm", "flow"]
+Sampler = Literal["ddpm", "ddim", "dpm", "flow", "mean"]
 
-SAMPLERS: dict[Process, tuple[Sampler, ...]] = {"diffusion": ("ddpm", "ddim", "dpm"), "flow": ("flow",)}
+SAMPLERS: dict[Process, tuple[Sampler, ...]] = {
+    "diffusion": ("ddpm", "ddim", "dpm"), "flow": ("flow",), "regression": ("mean",),
+}  # fmt: skip
 """The samplers of each process."""
 
 
@@ -82,19 +86,29 @@ class NoiseProcess:
         """A diffusers scheduler, set to `steps` steps.
 
         Raises:
-            ValueError: the sampler is not one of this process, or `steps` is outside [1, train_steps].
+            ValueError: the process is a regression, which has none, or what `check_sampler` raises.
         """
-        if sampler not in SAMPLERS[self.process]:
-            raise ValueError(
-                f"sampler is {sampler!r}; a {self.process} model is sampled by {', '.join(SAMPLERS[self.process])}"
-            )
-        if not 1 <= steps <= self.train_steps:
-            raise ValueError(f"steps is {steps}; it must be in [1, {self.train_steps}]")
+        self.check_sampler(sampler, steps)
+        if sampler == "mean":
+            raise ValueError("a regression is not drawn by a scheduler")
         made = cast("Scheduler", self._make(sampler))
         with warnings.catch_warnings():  # diffusers' own: it hands tensors to numpy in an old way
             warnings.simplefilter("ignore", DeprecationWarning)
             made.set_timesteps(steps)
         return made
+
+    def check_sampler(self, sampler: Sampler, steps: int) -> None:
+        """Raises ValueError if the sampler is not one of this process, or `steps` is outside its range.
+
+        The range is [1, train_steps]; a regression has one step.
+        """
+        if sampler not in SAMPLERS[self.process]:
+            raise ValueError(
+                f"sampler is {sampler!r}; a {self.process} model is sampled by {', '.join(SAMPLERS[self.process])}"
+            )
+        most = 1 if sampler == "mean" else self.train_steps
+        if not 1 <= steps <= most:
+            raise ValueError(f"steps is {steps}; it must be in [1, {most}]")
 
     def _make(self, sampler: Sampler) -> Any:
         if sampler == "flow":
@@ -117,6 +131,8 @@ class NoiseProcess:
     def draw_times(self, count: int, generator: Generator) -> Num[Tensor, " b"]:
         """A time for each of `count` samples: a level of the diffusion, or anything in (0, train_steps) of the flow."""
         device = generator.device
+        if self.process == "regression":
+            return torch.zeros(count, device=device)
         if self.process == "diffusion":
             return torch.randint(self.train_steps, (count,), generator=generator, device=device)
         normal = torch.randn(count, generator=generator, device=device)  # logit-normal (Esser et al. 2024, section 3.1)
@@ -126,6 +142,8 @@ class NoiseProcess:
         self, clean: Float[Tensor, "b h a"], noise: Float[Tensor, "b h a"], times: Num[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b h a"], Float[Tensor, "b h a"]]:
         """The noisy actions at the given times, and what the network has to find in them."""
+        if self.process == "regression":
+            return torch.zeros_like(clean), clean
         if self.process == "flow":
             share = (times / self.train_steps)[:, None, None]
             return (1 - share) * clean + share * noise, noise - clean

@@ -24,6 +24,7 @@ from suffuse.backbone.sites import Backbone
 from suffuse.console import because
 from suffuse.policy.errors import ActionError, ObservationError
 from suffuse.policy.model.denoiser import Denoiser
+from suffuse.policy.model.mlp import ActionMLP
 from suffuse.policy.model.noise import NoiseProcess, Sampler
 from suffuse.policy.model.normaliser import Normaliser
 from suffuse.policy.model.observation_encoder import ObservationEncoder, is_image
@@ -33,10 +34,8 @@ from suffuse.policy.model.stepping import DenoisingStep, begin_chunk
 from suffuse.policy.model.transformer import ActionTransformer
 from suffuse.policy.model.unet import ActionUNet
 
-DENOISERS: dict[str, type[ActionTransformer] | type[ActionUNet]] = {
-    "transformer": ActionTransformer,
-    "unet": ActionUNet,
-}
+Network = ActionTransformer | ActionUNet | ActionMLP
+DENOISERS: dict[str, type[Network]] = {"transformer": ActionTransformer, "unet": ActionUNet, "mlp": ActionMLP}
 OutOfBounds = Literal["clamp", "refuse"]
 
 
@@ -57,12 +56,12 @@ class DiffusionPolicy(PretrainedModel):
         observation_steps: observations o that are seen, the latest last.
         horizon: actions h of a chunk, from the moment of the first observation seen.
         action_steps: actions s of a chunk that are carried out.
-        denoiser: arguments of the denoiser besides its sizes, and its `type`: transformer or unet.
+        denoiser: arguments of the denoiser besides its sizes, and its `type`: transformer, unet or mlp.
         noise: arguments of `NoiseProcess`.
         relative_to: name of the observation that actions are told relative to; None for absolute actions.
         action_low: smallest number of every action that may reach the robot; None for no bound.
         action_high: largest number.
-        sampler: how chunks are drawn unless `use_sampler` says otherwise: ddpm, ddim, dpm or flow.
+        sampler: how chunks are drawn unless `use_sampler` says otherwise: ddpm, ddim, dpm, flow or mean.
         sampling_steps: denoising steps of a chunk.
         crop: share of an image's height and width that is seen.
         task: what the policy was trained for, in a word.
@@ -111,7 +110,7 @@ class DiffusionPolicy(PretrainedModel):
         self.process = NoiseProcess(**(noise or {}))
         self.encoder = ObservationEncoder(shapes, crop=crop)
         self.action_normaliser = Normaliser((horizon, action_size))
-        self.network: ActionTransformer | ActionUNet = DENOISERS[kind](
+        self.network: Network = DENOISERS[kind](
             action_size=action_size,
             horizon=horizon,
             observation_steps=observation_steps,
@@ -165,7 +164,7 @@ class DiffusionPolicy(PretrainedModel):
         """
         if shortcut is not None:
             if not isinstance(self.network, ActionTransformer):
-                raise ValueError("there are no residual branches to leave out in a U-Net: use a transformer")
+                raise ValueError("there are no residual branches to leave out in this network: use a transformer")
             if shortcut.steps != self.sampling_steps:
                 raise ValueError(f"the shortcut is for {shortcut.steps} steps; a chunk has {self.sampling_steps}")
             shortcut.sites(Backbone(self.step))

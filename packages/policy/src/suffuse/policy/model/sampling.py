@@ -93,6 +93,9 @@ def make_schedule(process: NoiseProcess, sampler: Sampler, steps: int) -> Schedu
     Raises:
         ValueError: the sampler is not one of the process, or `steps` is outside [1, train_steps].
     """
+    process.check_sampler(sampler, steps)
+    if sampler == "mean":
+        return Schedule(times=torch.zeros(1), steps=(Step(clean=(0.0, 1.0), now=1.0),), clip=None)
     theirs: Any = process.scheduler(sampler, steps)
     times: Tensor = theirs.timesteps
     if sampler == "flow":

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from suffuse.backbone import accelerate
 from suffuse.backbone.shortcuts import BlockAdaptiveCache
 from suffuse.backbone.sites import Layout, register
+from suffuse.policy.model.mlp import ActionMLP
 from suffuse.policy.model.packed import Due, fits, packed
 from suffuse.policy.model.transformer import ActionTransformer
 from suffuse.policy.model.unet import ActionUNet
@@ -31,7 +32,7 @@ PART_NAMES = ("attention", "cross", "mlp")
 class DenoisingStep(nn.Module):
     """A call of the denoiser, with what is computed once per chunk given."""
 
-    def __init__(self, network: ActionTransformer | ActionUNet) -> None:
+    def __init__(self, network: ActionTransformer | ActionUNet | ActionMLP) -> None:
         super().__init__()
         self.network = network
 

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from suffuse.backbone.train import TrainConfig, train
 from suffuse.policy.data.demonstrations import ACTION, Demonstrations
 from suffuse.policy.data.windows import Batch, WindowBatches
-from suffuse.policy.errors import DataError
+from suffuse.policy.errors import DataError, ModelError
 from suffuse.policy.model.policy import DiffusionPolicy
 
 
@@ -127,15 +127,42 @@ def held_out_error(policy: DiffusionPolicy, demonstrations: Demonstrations, *, w
     return {"action_error": float((found - batch.actions[:, carried]).square().sum(-1).mean().sqrt())}
 
 
+def begin_with(policy: DiffusionPolicy, init: DiffusionPolicy) -> None:
+    """Give a policy the weights and normalisers of another one, so that its training goes on from there.
+
+    Raises:
+        ModelError: they are not of one make.
+    """
+    for name in ("observations", "action_size", "observation_steps", "horizon", "denoiser", "noise", "relative_to"):
+        own, other = ({**one.config, "observations": one.shapes}[name] for one in (policy, init))
+        if own != other:
+            raise ModelError(f"the model to begin with has {name} {other}; the recipe has {own}")
+    policy.load_state_dict(init.state_dict())
+
+
 def train_policy(
-    demonstrations: Demonstrations, directory: Path, recipe: Recipe, *, resume: bool = False
+    demonstrations: Demonstrations,
+    directory: Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    init: DiffusionPolicy | None = None,
 ) -> DiffusionPolicy:
-    """Train on demonstrations; checkpoints go to `directory/run`, the averaged model to `directory`."""
+    """Train on demonstrations; checkpoints go to `directory/run`, the averaged model to `directory`.
+
+    With `init`, training begins with that policy's weights and normalisers instead of fresh ones.
+
+    Raises:
+        DataError: the demonstrations cannot be split as the recipe wants.
+        ModelError: `init` is not of the recipe's make.
+    """
     train_on, measured = split(demonstrations, recipe.held_out, recipe.train.seed)
     if recipe.prepare is not None:
         train_on = recipe.prepare(train_on)
         measured = recipe.prepare(measured) if measured is not None else None
     policy = new_policy(recipe, train_on)
+    if init is not None:
+        begin_with(policy, init)
     batches = WindowBatches(
         train_on, recipe.observations, batch=recipe.batch, seed=recipe.train.seed,
         **{name: policy.config[name] for name in ("observation_steps", "horizon", "action_steps")},
