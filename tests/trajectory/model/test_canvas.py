@@ -97,15 +97,16 @@ def uncached_logits(canvas: RoadCanvas, trip: int, start: int, width: int) -> np
     return (1 + canvas.guidance) * with_condition - canvas.guidance * without
 
 
-def new_canvas(model, city, origin, destination, decoding, *, slack, seed=0, **settings) -> Watched:
+def new_canvas(model, city, origin, destination, decoding, *, slack, seed=0, temperature=1.0, **settings) -> Watched:
     hops = hops_to(city.network, destination)
     limit = hops[np.arange(len(origin)), origin] + slack
     length = canvas_length(decoding, int(limit.max()) + 1)
     uniform = np.random.default_rng(seed).random((len(origin), length))
     hour = np.linspace(0, 23, len(origin))
+    temperature = np.full(len(origin), temperature)
     return Watched(
         Encoded.of(model, city), origin.astype(np.int64), destination.astype(np.int64), hour, hops,
-        limit.astype(np.int64), uniform, **caching(decoding, length), **settings,
+        limit.astype(np.int64), uniform, temperature=temperature, **caching(decoding, length), **settings,
     )  # fmt: skip
 
 

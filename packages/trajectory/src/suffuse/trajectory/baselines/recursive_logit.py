@@ -5,7 +5,9 @@ Every walk arrives, because the value function counts only ways that end at the 
 
 import math
 import warnings
+from collections import OrderedDict
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +26,9 @@ from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
+
+MOST_NUMBERS = 50_000_000
+"""Numbers in the factors of all value functions that are kept, 12 bytes each."""
 
 RAISE = 1.05
 """Factor on all costs, again and again, where they are too low for the value function to exist."""
@@ -77,20 +82,43 @@ class RecursiveLogit(Baseline):
 
     def routes(self, requests: Requests, *, seed: int, first: int) -> list[Int[ndarray, " l"]]:
         """One sampled route a request; empty where there is no way."""
-        graph = TurnGraph.of(self.network)
-        fixed = fixed_features(graph, self.network)
         zone = self.turns.zone_of[requests.destination]
         out: list[Int[ndarray, " l"]] = [np.empty(0, np.int64)] * len(requests)
         for this in np.unique(zone).tolist():
-            features = zone_features(graph, fixed, self.turns, self.smoothing, this)
-            function = raised_until_finite(graph, features @ np.array(self.estimate.weights))
+            function = self.value_function(this)
             here = zone == this
             for destination in np.unique(requests.destination[here]).tolist():
                 weights = function.choice_weights(destination)
                 for row in np.flatnonzero(here & (requests.destination == destination)).tolist():
-                    route = walk(graph, weights, int(requests.origin[row]), destination, generator(seed, first + row))
+                    rng = generator(seed, first + row)
+                    route = walk(self.graph, weights, int(requests.origin[row]), destination, rng)
                     out[row] = route if route[-1] == destination else route[:0]
         return out
+
+    @cached_property
+    def graph(self) -> TurnGraph:
+        """The transitions of the network."""
+        return TurnGraph.of(self.network)
+
+    @cached_property
+    def _fixed(self) -> Float[ndarray, "t f"]:
+        return fixed_features(self.graph, self.network)
+
+    @cached_property
+    def _functions(self) -> OrderedDict[int, ValueFunction]:
+        return OrderedDict()
+
+    def value_function(self, zone: int) -> ValueFunction:
+        """Values and choices of trips to a zone. The last ones asked for are kept, up to `MOST_NUMBERS` in all."""
+        if zone in self._functions:
+            self._functions.move_to_end(zone)
+            return self._functions[zone]
+        features = zone_features(self.graph, self._fixed, self.turns, self.smoothing, zone)
+        function = raised_until_finite(self.graph, features @ np.array(self.estimate.weights))
+        self._functions[zone] = function
+        while len(self._functions) > 1 and sum(known.size for known in self._functions.values()) > MOST_NUMBERS:
+            self._functions.popitem(last=False)
+        return function
 
     def state(self) -> tuple[dict[str, ndarray], dict[str, Any]]:
         """Counts, weights and how these were found."""

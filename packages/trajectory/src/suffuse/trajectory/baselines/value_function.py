@@ -58,6 +58,11 @@ class ValueFunction:
         if not (np.isfinite(visits).all() and (visits > 0).all()):
             raise NoValueError("the spectral radius of the transition weights is 1 or more")
 
+    @property
+    def size(self) -> int:
+        """Numbers in the factors, which are nearly all of its memory."""
+        return int(self._factors.nnz)
+
     def values(self, destination: int) -> Float[ndarray, " s"]:
         """z = exp V of every segment: 1 at the destination, 0 where it cannot be reached."""
         unit = np.zeros(self.graph.segments)

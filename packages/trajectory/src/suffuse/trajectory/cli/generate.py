@@ -100,8 +100,17 @@ def generate(
     ] = 0.03,
     guidance: Annotated[float, number("--guidance", 0.0, 100.0, "Classifier-free guidance w; 0 for none.")] = 0.0,
     temperature: Annotated[
-        float, number("--temperature", 0.0, 100.0, "1 samples what was learned, 0 takes the likeliest.")
-    ] = 0.8,
+        float | None,
+        number("--temperature", 0.0, 100.0, "1 samples what was learned, 0 takes the likeliest. Default: the model's."),
+    ] = None,
+    spread: Annotated[
+        float | None,
+        number("--spread", 0.0, 3.0, "How much the temperature differs among trips. Default: the model's."),
+    ] = None,
+    route_choice: Annotated[
+        float | None,
+        number("--route-choice", 0.0, 100.0, "Weight of the model's recursive logit. Default: the model's."),
+    ] = None,
     best_of: Annotated[int, whole("--best-of", 1, 9999, "Draws a request, of which the medoid is kept.")] = 1,
     seed: Seed = 0,
     batch_size: Annotated[int, whole("--batch-size", 1, MOST_TRIPS, "Requests planned together; bounds memory.")] = 512,
@@ -121,7 +130,8 @@ def generate(
         raise ValueError(f"--order is {order!r}, but must be left or confidence")
     config = GenerationConfig(
         decoding=choose_decoding(decoding, blocks, steps, threshold), guidance=guidance, temperature=temperature,
-        least=least, order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
+        spread=spread, route_choice=route_choice, least=least,
+        order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
     )  # fmt: skip
     when = None if depart is None else parse_depart(depart, "--depart")
     network = load_city(city)

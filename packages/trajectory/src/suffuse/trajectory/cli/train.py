@@ -19,7 +19,14 @@ from suffuse.trajectory.corpus import held_out_trips, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.pretrained import WEIGHTS_FILE
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
-from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, recipe_summary, train_model
+from suffuse.trajectory.model.training import (
+    CITY_FILE,
+    GENERATION_FILE,
+    ROUTE_CHOICE_FOLDER,
+    USAGE_FILE,
+    recipe_summary,
+    train_model,
+)
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
@@ -28,7 +35,7 @@ HELD_OUT = 512
 """Held-out trips whose likelihood is measured during training."""
 
 
-MODEL_FILES = ("config.json", WEIGHTS_FILE, USAGE_FILE, CITY_FILE)
+MODEL_FILES = ("config.json", WEIGHTS_FILE, USAGE_FILE, CITY_FILE, GENERATION_FILE)
 
 
 def check_out(out: Path, *, resume: bool) -> None:
@@ -48,11 +55,15 @@ def check_out(out: Path, *, resume: bool) -> None:
 def whole_model(out: Path) -> Iterator[None]:
     """A new model directory has all its files or none; the checkpoints beside them stay, whatever happens."""
     new = [out / name for name in MODEL_FILES if not (out / name).exists()]
+    logit = out / ROUTE_CHOICE_FOLDER
+    had_logit = logit.exists()
     try:
         yield
     except BaseException:
         for path in new:
             path.unlink(missing_ok=True)
+        if not had_logit:
+            shutil.rmtree(logit, ignore_errors=True)
         raise
 
 

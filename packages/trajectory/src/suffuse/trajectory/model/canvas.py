@@ -21,6 +21,7 @@ from suffuse.backbone.models.block_transformer import KeyValueCache
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.relations import TOKEN_FEATURES, candidate_features, token_features
+from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
 
 ROWS = 32
@@ -54,9 +55,16 @@ class Encoded:
 @njit(cache=True)
 @no_type_check
 def _softmax(
-    logits: ndarray, start: ndarray, temperature: float, least: float, probability: ndarray, confidence: ndarray
+    logits: ndarray,
+    start: ndarray,
+    trip: ndarray,
+    temperatures: ndarray,
+    least: float,
+    probability: ndarray,
+    confidence: ndarray,
 ) -> None:
     for query in range(len(confidence)):
+        temperature = temperatures[trip[query]]
         a, b = start[query], start[query + 1]
         top = a
         for i in range(a, b):
@@ -176,10 +184,12 @@ class RoadCanvas:
         hops: transitions from every segment to each trip's destination.
         limit: the last position a trip's destination may take; position 0 is the origin.
         uniform: random numbers in [0, 1), one for each position of each trip, position 0 unused.
-        temperature: 1 samples what was learned; below it sharpens; 0 takes the likeliest.
+        temperature: of each trip: 1 samples what was learned; below it sharpens; 0 takes the likeliest.
         least: candidates less probable than this share of the likeliest one are never drawn ("min-p" sampling).
         leftmost: count a position beside its left neighbour as sure, so that a decoder takes it first.
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
+        route_choice: what a recursive logit says on the way to these destinations, or None.
+        weight: how many times its log-probabilities are added to those of the model.
         chunk: final positions are cached this many at a time, however many are final: equal shapes again.
         lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays; 0
             for a decoder whose windows are the chunks.
@@ -196,9 +206,11 @@ class RoadCanvas:
         limit: Int[ndarray, " b"],
         uniform: Float[ndarray, "b n1"],
         *,
-        temperature: float = 1.0,
+        temperature: Float[ndarray, " b"],
         least: float = 0.0,
         guidance: float = 0.0,
+        route_choice: RouteChoice | None = None,
+        weight: float = 1.0,
         leftmost: bool = True,
         chunk: int = 8,
         lead: int = 7,
@@ -207,6 +219,7 @@ class RoadCanvas:
         self.encoded, self.city, self.model = encoded, encoded.city, encoded.model
         self.destination, self.hops, self.limit, self.uniform = destination, hops, limit, uniform
         self.temperature, self.least, self.guidance = temperature, least, guidance
+        self.route_choice, self.weight = route_choice, np.float32(weight)
         self.chunk, self.lead, self.window, self.leftmost = chunk, lead, window, leftmost
         self.rows = ROWS if lead == 0 else ROWS_APART
         batch, length = uniform.shape
@@ -381,9 +394,11 @@ class RoadCanvas:
         for cache, dropped, weight in zip(self.caches, (False, True), weights, strict=False):
             hidden = self._run(trips, total, (start - self.cached).numpy(), cache, dropped=dropped, keep=False)
             logits += weight * self._score(hidden, flat, candidates, features, dropped=dropped)
+        if self.route_choice is not None:
+            logits += self.weight * self.route_choice.log_odds(candidates)
         probability = np.empty_like(logits)
         sure = np.empty(len(candidates), dtype=np.float32)
-        _softmax(logits, candidates.start, self.temperature, self.least, probability, sure)
+        _softmax(logits, candidates.start, candidates.row, self.temperature, self.least, probability, sure)
         self.proposal = (candidates, logits, probability, start.numpy())
         confidence = np.zeros((len(self.tokens), width), dtype=np.float32)
         if self.leftmost:  # a position beside its left neighbour is always the surest

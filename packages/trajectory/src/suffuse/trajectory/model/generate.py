@@ -5,18 +5,21 @@ Dimensions: k requests, b trips of a tile, n positions.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.special import ndtri
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, decode
+from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.canvas import ROWS, Encoded, RoadCanvas
 from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -31,23 +34,46 @@ POSITIONS = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sharpness:
+    """How the probabilities of a model are used. A model directory may say what suits it (`generation.json`).
+
+    `temperature` 1 samples what was learned, 0 takes the likeliest. `spread` is the standard deviation of the logarithm
+    of a trip's own temperature: most drivers go as most do, a few seem to go anywhere ("scale heterogeneity", Fiebig et
+    al. 2010). `route_choice` is how many times the log-probabilities of a recursive logit, fitted to the same trips,
+    are added to those of the network. Why: docs/decisions/0002 and 0010.
+    """
+
+    temperature: float = 0.8
+    spread: float = 0.0
+    route_choice: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, most in (("temperature", math.inf), ("spread", 3.0), ("route_choice", 100.0)):
+            value = getattr(self, name)
+            if not (0 <= value <= most and value < math.inf):
+                limit = "" if most == math.inf else f" and at most {most:g}"
+                raise ValueError(f"{name} must be a finite number of at least 0{limit}, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
     """How trips are drawn.
 
-    `guidance` is w of classifier-free guidance (0: none); `temperature` 1 samples what was learned, 0 takes the
-    likeliest. `least` leaves out what is less probable than this share of the likeliest segment: what a model gives
-    to turns that nobody takes adds up over a trip. Why they are what they are: docs/decisions/0002. `order` "left"
-    draws a position beside its left neighbour before all that are unsure, which keeps the trips as various as they
-    were learned; "confidence" takes the surest position wherever it lies, which favours the usual way. By default it
-    is "left" for block decoding and "confidence" for deferred commitment. `detour` bounds the length: a trip has at
-    most `detour` times the fewest possible segments, plus `slack`. `batch_size` is how many requests are planned
-    together, which bounds memory and does not change the
-    trips.
+    `guidance` is w of classifier-free guidance (0: none). `temperature`, `spread` and `route_choice` are those of
+    `Sharpness`; None is what suits the model. `least` leaves out what is less probable than this share of the
+    likeliest segment: what a model gives to turns that nobody takes adds up over a trip. `order` "left" draws a
+    position beside its left neighbour before all that are unsure, which keeps the trips as various as they were
+    learned; "confidence" takes the surest position wherever it lies, which favours the usual way. By default it is
+    "left" for block decoding and "confidence" for deferred commitment. `detour` bounds the length: a trip has at most
+    `detour` times the fewest possible segments, plus `slack`. `batch_size` is how many requests are planned together,
+    which bounds memory and does not change the trips.
     """
 
     decoding: Decoding = field(default_factory=lambda: ConfidenceDecoding(threshold=0.97))
     guidance: float = 0.0
-    temperature: float = 0.8
+    temperature: float | None = None
+    spread: float | None = None
+    route_choice: float | None = None
     least: float = 0.03
     order: Literal["left", "confidence"] | None = None
     detour: float = 2.0
@@ -56,9 +82,9 @@ class GenerationConfig:
     batch_size: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("guidance", "temperature"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
+        if not 0 <= self.guidance < math.inf:
+            raise ValueError(f"guidance must be a finite number of at least 0, got {self.guidance}")
+        self.sharpness(Sharpness())
         if self.order not in (None, "left", "confidence"):
             raise ValueError(f"order must be left or confidence, got {self.order!r}")
         if not 0 <= self.least < 1:
@@ -69,6 +95,11 @@ class GenerationConfig:
             raise ValueError(f"seed must be in [0, 2**64), got {self.seed}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+
+    def sharpness(self, own: Sharpness) -> Sharpness:
+        """What is asked for, and for the rest what suits the model."""
+        asked = {name: getattr(self, name) for name in ("temperature", "spread", "route_choice")}
+        return replace(own, **{name: value for name, value in asked.items() if value is not None})
 
     @property
     def from_left(self) -> bool:
@@ -106,6 +137,11 @@ def correlated(noise: Float[ndarray, "b n"], correlation: float) -> Float[ndarra
     return out
 
 
+def temperatures(sharpness: Sharpness, uniform: Float[ndarray, " b"]) -> Float[ndarray, " b"]:
+    """The temperature of each trip, log-normal about the median, from a uniform random number of its own."""
+    return sharpness.temperature * np.exp(sharpness.spread * ndtri(uniform.clip(1e-4, 1 - 1e-4)))
+
+
 def canvas_length(decoding: Decoding, longest: int) -> int:
     """Positions of a canvas, the origin's included, for trips of at most `longest` segments.
 
@@ -126,7 +162,14 @@ def caching(decoding: Decoding, length: int) -> dict[str, int]:
 
 
 def draw_tile(
-    encoded: Encoded, requests: Requests, numbers: Int[ndarray, " b"], draw: int, config: GenerationConfig
+    encoded: Encoded,
+    requests: Requests,
+    numbers: Int[ndarray, " b"],
+    draw: int,
+    config: GenerationConfig,
+    *,
+    own: Sharpness,
+    logit: RecursiveLogit | None,
 ) -> Trips:
     """Draw one trip for each of some requests; `numbers` are their places in the whole job.
 
@@ -141,12 +184,21 @@ def draw_tile(
     half = len(requests) // 2
     if half >= ROWS and len(requests) * length > POSITIONS:
         halves = (np.arange(half), np.arange(half, len(requests)))
-        return concatenate([draw_tile(encoded, requests.take(rows), numbers[rows], draw, config) for rows in halves])
+        return concatenate(
+            [
+                draw_tile(encoded, requests.take(rows), numbers[rows], draw, config, own=own, logit=logit)
+                for rows in halves
+            ]
+        )
+    sharpness = config.sharpness(own)
     streams = [stream(config.seed, int(number), draw, length) for number in numbers]
+    uniform = np.stack([s[0] for s in streams])
+    choice = RouteChoice.towards(logit, requests.destination) if logit and sharpness.route_choice > 0 else None
     canvas = RoadCanvas(
         encoded, requests.origin.astype(np.int64), requests.destination.astype(np.int64), requests.hour, hops, limit,
-        np.stack([s[0] for s in streams]), temperature=config.temperature, least=config.least,
-        guidance=config.guidance, leftmost=config.from_left, **caching(config.decoding, length),
+        uniform, temperature=temperatures(sharpness, uniform[:, 0]), least=config.least, guidance=config.guidance,
+        route_choice=choice, weight=sharpness.route_choice, leftmost=config.from_left,
+        **caching(config.decoding, length),
     )  # fmt: skip
     decode(canvas, config.decoding)
     canvas.settle(torch.full((len(requests),), length))
@@ -176,10 +228,13 @@ def generate_batches(
     *,
     draw: int = 0,
     first: int = 0,
+    own: Sharpness | None = None,
+    logit: RecursiveLogit | None = None,
 ) -> Iterator[Trips]:
     """One trip a request, in order, `config.batch_size` at a time. Different `draw`s answer the same requests anew.
 
     `first` is the number of the first request in the whole job: parts of a job drawn apart equal the job drawn whole.
+    `own` is what suits the model where `config` does not say, `logit` the recursive logit that `route_choice` weighs.
     Raises RequestError if a destination cannot be reached.
     """
     lost = unreachable(city.network, requests)
@@ -199,7 +254,9 @@ def generate_batches(
         tiles = []
         for row in range(0, len(part), TILE):
             rows = order[row : row + TILE]
-            tiles.append(draw_tile(encoded, part.take(rows), rows + begin + first, draw, config))
+            tiles.append(draw_tile(
+                encoded, part.take(rows), rows + begin + first, draw, config, own=own or Sharpness(), logit=logit
+            ))  # fmt: skip
         yield concatenate(tiles).take(np.argsort(order, kind="stable"))
 
 
@@ -211,12 +268,16 @@ def generate_trips(
     *,
     draw: int = 0,
     first: int = 0,
+    own: Sharpness | None = None,
+    logit: RecursiveLogit | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Trips:
     """All trips of `generate_batches` in one table; `progress` hears how many were drawn so far."""
     parts: list[Trips] = []
     done = 0
-    for part in generate_batches(model, city, requests, config or GenerationConfig(), draw=draw, first=first):
+    for part in generate_batches(
+        model, city, requests, config or GenerationConfig(), draw=draw, first=first, own=own, logit=logit
+    ):
         parts.append(part)
         done += len(part)
         if progress is not None:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from safetensors import SafetensorError, safe_open
 
 from suffuse.console import because, shown
 from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
+from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.corpus import training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.generate import GenerationConfig, generate_trips
-from suffuse.trajectory.model.training import CITY_FILE, USAGE_FILE, fingerprint
+from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips
+from suffuse.trajectory.model.training import CITY_FILE, GENERATION_FILE, ROUTE_CHOICE_FOLDER, USAGE_FILE, fingerprint
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import Usage
 from suffuse.trajectory.requests import Requests
@@ -44,6 +45,10 @@ class TripGenerator:
     directory: Path
     facts: dict[str, Any]
     """What `city.json` says: the city it was trained on, and how."""
+    own: Sharpness = field(default_factory=Sharpness)
+    """How its probabilities are best used, where a request does not say."""
+    logit: RecursiveLogit | None = None
+    """The recursive logit of the same trips, at home."""
 
     @property
     def at_home(self) -> bool:
@@ -52,8 +57,11 @@ class TripGenerator:
 
     def on(self, network: RoadNetwork) -> "TripGenerator":
         """The same model on the same network with other segments closed, or on another one, where it knows no trips."""
-        observed = self.city.observed if fingerprint(network) == fingerprint(self.city.network) else None
-        return replace(self, city=CityFeatures(network, observed))
+        if fingerprint(network) != fingerprint(self.city.network):
+            return replace(self, city=CityFeatures(network, None), own=Sharpness(), logit=None)
+        logit = None if self.logit is None else self.logit.on(network)
+        assert logit is None or isinstance(logit, RecursiveLogit)
+        return replace(self, city=CityFeatures(network, self.city.observed), logit=logit)
 
     def sample(
         self,
@@ -64,9 +72,19 @@ class TripGenerator:
         config: GenerationConfig | None = None,
         draw: int = 0,
     ) -> Trips:
-        """One trip a request, in order; trip i depends on the seed, `first + i`, the draw and its own request only."""
+        """One trip a request, in order; trip i depends on the seed, `first + i`, the draw and its own request only.
+
+        Raises ModelError where `route_choice` is asked for and the model has no recursive logit of this network.
+        """
         chosen = replace(config or GenerationConfig(), seed=seed)
-        return generate_trips(self.model, self.city, requests, chosen, first=first, draw=draw)
+        if chosen.route_choice and self.logit is None:
+            raise ModelError(
+                f"route_choice is {chosen.route_choice:g}, but must be 0: {self.directory} holds no recursive logit of "
+                f"road network {self.city.network.name!r}"
+            )
+        return generate_trips(
+            self.model, self.city, requests, chosen, first=first, draw=draw, own=self.own, logit=self.logit
+        )
 
 
 def model_directory(name_or_path: str | Path) -> Path:
@@ -181,5 +199,31 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     for name, weight in loaded.state_dict().items():
         if not weight.isfinite().all():
             raise ModelError(f"{directory / WEIGHTS_FILE}: {name} holds numbers that are not finite")
-    observed = Usage.load(directory / USAGE_FILE, network) if home else None
-    return TripGenerator(model=loaded.eval(), city=CityFeatures(network, observed), directory=directory, facts=facts)
+    model = loaded.eval()
+    if not home:
+        return TripGenerator(model=model, city=CityFeatures(network, None), directory=directory, facts=facts)
+    observed = Usage.load(directory / USAGE_FILE, network)
+    own = read_sharpness(directory)
+    logit = RecursiveLogit.load(directory / ROUTE_CHOICE_FOLDER, network) if own.route_choice > 0 else None
+    assert logit is None or isinstance(logit, RecursiveLogit)
+    return TripGenerator(
+        model=model, city=CityFeatures(network, observed), directory=directory, facts=facts, own=own, logit=logit
+    )
+
+
+def read_sharpness(directory: Path) -> Sharpness:
+    """What a model directory's `generation.json` says, or the default. Raises ModelError for anything else."""
+    path = directory / GENERATION_FILE
+    if not path.is_file():
+        return Sharpness()
+    said = read_object(path)
+    known = {field.name for field in fields(Sharpness)}
+    if unknown := sorted(set(said) - known):
+        raise ModelError(f"{path} has the unknown field {shown(unknown[0])}; known are {', '.join(sorted(known))}")
+    for name, value in said.items():
+        if type(value) not in (int, float):
+            raise ModelError(f"{path}: {name} is {shown(value)}, but must be a number")
+    try:
+        return Sharpness(**{name: float(value) for name, value in said.items()})
+    except (ValueError, OverflowError) as error:
+        raise ModelError(f"{path}: {because(error)}") from None

@@ -1,7 +1,9 @@
 """Training a trajectory model on the trips of one city, and what a model directory holds.
 
-A model directory is a diffusers directory (config.json, diffusion_pytorch_model.safetensors) with two more files:
-`usage.safetensors`, the observed flows of the city it was trained on, and `city.json`, which says which city that is.
+A model directory is a diffusers directory (config.json, diffusion_pytorch_model.safetensors) with more beside it:
+`usage.safetensors`, the observed flows of the city it was trained on; `city.json`, which says which city that is; and
+where the recipe says so `generation.json`, how the probabilities are best used, and `route-choice`, a recursive logit
+of the same trips.
 """
 
 import hashlib
@@ -15,8 +17,10 @@ import torch
 
 from suffuse.backbone.discrete import BetaCurriculum, NoiseConfig
 from suffuse.backbone.train import TrainConfig, train
+from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.model.batches import BatchConfig, TripBatches, make_batch
 from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.generate import Sharpness
 from suffuse.trajectory.model.loss import route_nll, trajectory_loss
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import count_usage
@@ -25,6 +29,8 @@ from suffuse.trajectory.trips.table import Trips
 
 USAGE_FILE = "usage.safetensors"
 CITY_FILE = "city.json"
+GENERATION_FILE = "generation.json"
+ROUTE_CHOICE_FOLDER = "route-choice"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,8 @@ class Recipe:
     batch: BatchConfig = field(default_factory=BatchConfig)
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(distribution=BetaCurriculum()))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=3000, learning_rate=2e-3, warmup_steps=200))
+    sharpness: Sharpness = field(default_factory=Sharpness)
+    """How the probabilities of the trained model are used where a request does not say."""
 
 
 def fingerprint(network: RoadNetwork) -> str:
@@ -114,8 +122,18 @@ def train_model(
     assert isinstance(result.model, TrajectoryModel)
     correlation = round(delay_correlation(result.model, city, trips), 3)
     result.model.register_to_config(time_correlation=correlation)  # type: ignore[no-untyped-call]
+    save_sharpness(recipe.sharpness, network, trips, directory, seed=recipe.train.seed)
     save_model(result.model, city, directory, trained={"trips": len(trips), **result.evaluation})
     return result.model
+
+
+def save_sharpness(sharpness: Sharpness, network: RoadNetwork, trips: Trips, directory: Path, *, seed: int) -> None:
+    """Write how a model's probabilities are used, with the recursive logit that this needs. Nothing for the default."""
+    if sharpness == Sharpness():
+        return
+    if sharpness.route_choice > 0:
+        RecursiveLogit.fit(network, trips, seed=seed).save(directory / ROUTE_CHOICE_FOLDER)
+    (directory / GENERATION_FILE).write_text(json.dumps(asdict(sharpness), indent=2) + "\n")
 
 
 def save_model(model: TrajectoryModel, city: CityFeatures, directory: Path, *, trained: dict[str, Any]) -> None:
@@ -133,4 +151,5 @@ def recipe_summary(recipe: Recipe) -> dict[str, Any]:
         "batch": asdict(recipe.batch),
         "noise": asdict(recipe.noise),
         "train": asdict(recipe.train),
+        "sharpness": asdict(recipe.sharpness),
     }
