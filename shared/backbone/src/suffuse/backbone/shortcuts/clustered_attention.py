@@ -39,6 +39,27 @@ class Work:
     pairs: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Which pairs of clusters are met exactly (see `clustered_attention`), and the scale of the attention."""
+
+    density: float
+    routing: Routing
+    compensate: bool
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyClusters:
+    """Keys and values of one group in the order of their clusters, and of each cluster size and means."""
+
+    key: Float[Tensor, "n d"]
+    value: Float[Tensor, "n d"]
+    sizes: Int[Tensor, " c"]
+    mean_key: Float[Tensor, "c d"]
+    mean_value: Float[Tensor, "c d"]
+
+
 def cluster(
     points: Float[Tensor, "g n d"], centres: Float[Tensor, "g c d"], iterations: int, *, stride: int = 1
 ) -> tuple[Float[Tensor, "g c d"], Int[Tensor, "g n"]]:
@@ -93,14 +114,15 @@ def clustered_attention(
     sampled = len(range(0, tokens, stride))
     work = Work(overhead=2.0 * groups * (tokens + iterations * sampled) * features * sum(clusters))
     values = _split(value, image)
-    parts = []
-    for group in range(groups):
-        part = _one_group(
-            picture[0][group], others[0][group], values[0][group], others[1][group], values[1][group],
-            query_label[group], key_label[group],
-            density=density, clusters=clusters, scale=scale, routing=routing, compensate=compensate, work=work,
-        )  # fmt: skip
-        parts.append(part)
+    rule = Rule(density=density, routing=routing, compensate=compensate, scale=scale)
+    parts = [
+        _one_group(
+            picture[0][group], query_label[group], clusters[0],
+            _key_clusters(others[0][group], values[0][group], key_label[group], clusters[1]),
+            others[1][group], values[1][group], rule, work,
+        )
+        for group in range(groups)
+    ]  # fmt: skip
     output = torch.empty_like(query)
     output[:, image] = torch.stack(parts)
     if tokens < everything:
@@ -121,109 +143,90 @@ def _split(
     return points[:, low:high], points[:, text]
 
 
+def _key_clusters(
+    key: Float[Tensor, "n d"], value: Float[Tensor, "n d"], label: Int[Tensor, " n"], clusters: int
+) -> KeyClusters:
+    order, sizes = label.argsort(stable=True), torch.bincount(label, minlength=clusters)
+    key, value = key.index_select(0, order), value.index_select(0, order)
+    return KeyClusters(key=key, value=value, sizes=sizes, mean_key=_means(key, sizes), mean_value=_means(value, sizes))
+
+
 def _one_group(
     query: Float[Tensor, "n d"],
-    key: Float[Tensor, "n d"],
-    value: Float[Tensor, "n d"],
+    label: Int[Tensor, " n"],
+    clusters: int,
+    keys: KeyClusters,
     text_key: Float[Tensor, "text d"],
     text_value: Float[Tensor, "text d"],
-    query_label: Int[Tensor, " n"],
-    key_label: Int[Tensor, " n"],
-    *,
-    density: float,
-    clusters: tuple[int, int],
-    scale: float,
-    routing: Routing,
-    compensate: bool,
+    rule: Rule,
     work: Work,
 ) -> Float[Tensor, "n d"]:
-    """One head of one sample. Tokens are put in the order of their clusters, and back at the end."""
+    """One head of one sample. Queries are put in the order of their clusters, and back at the end."""
     tokens, features = query.shape
-    query_order, key_order = query_label.argsort(stable=True), key_label.argsort(stable=True)
-    query, key, value = (x.index_select(0, o) for x, o in ((query, query_order), (key, key_order), (value, key_order)))
-    query_sizes = torch.bincount(query_label, minlength=clusters[0])
-    key_sizes = torch.bincount(key_label, minlength=clusters[1])
-    mean_query = _means(query, query_sizes)
-    mean_key, mean_value = _means(key, key_sizes), _means(value, key_sizes)
-    exact = route(
-        mean_query, key, value, mean_key, mean_value, query_sizes, key_sizes,
-        density=density, scale=scale, routing=routing, work=work,
-    )  # fmt: skip
-    present = key_sizes > 0
-    stand_in = (~exact & present) if compensate else torch.zeros_like(exact)
+    order, sizes = label.argsort(stable=True), torch.bincount(label, minlength=clusters)
+    query = query.index_select(0, order)
+    exact = route(_means(query, sizes), sizes, keys, rule, work)
+    present = keys.sizes > 0
+    stand_in = (~exact & present) if rule.compensate else torch.zeros_like(exact)
     stand_in |= ~exact[:, present].any(dim=1, keepdim=True) & present  # who would meet nothing meets the centroids
     always = torch.ones(len(exact), len(text_key), dtype=torch.bool, device=exact.device)
-    met = torch.cat([always, exact.repeat_interleave(key_sizes, dim=1), stand_in], dim=1)
-    keys, values = torch.cat([text_key, key, mean_key]), torch.cat([text_value, value, mean_value])
-    bias = torch.cat([key.new_zeros(len(text_key) + tokens), key_sizes.clamp(min=1).to(key.dtype).log()])
+    met = torch.cat([always, exact.repeat_interleave(keys.sizes, dim=1), stand_in], dim=1)
+    every_key = torch.cat([text_key, keys.key, keys.mean_key])
+    every_value = torch.cat([text_value, keys.value, keys.mean_value])
+    bias = torch.cat([query.new_zeros(len(text_key) + tokens), keys.sizes.clamp(min=1).to(query.dtype).log()])
     output, begin = torch.empty_like(query), 0
-    for size, index in zip(
-        query_sizes.tolist(), torch.split(met.nonzero()[:, 1], met.sum(dim=1).tolist()), strict=True
-    ):
+    for size, index in zip(sizes.tolist(), torch.split(met.nonzero()[:, 1], met.sum(dim=1).tolist()), strict=True):
         if size:
             output[begin : begin + size] = F.scaled_dot_product_attention(
                 query[None, None, begin : begin + size],
-                keys.index_select(0, index)[None, None],
-                values.index_select(0, index)[None, None],
+                every_key.index_select(0, index)[None, None],
+                every_value.index_select(0, index)[None, None],
                 attn_mask=bias.index_select(0, index).expand(1, 1, size, -1),
-                scale=scale,
+                scale=rule.scale,
             )[0, 0]
             work.attention += 4.0 * size * len(index) * features
             begin += size
-    work.pairs += float((query_sizes[:, None] * key_sizes[None] * exact).sum())
+    work.pairs += float((sizes[:, None] * keys.sizes[None] * exact).sum())
     back = torch.empty_like(output)
-    back[query_order] = output
+    back[order] = output
     return back
 
 
 def route(
-    mean_query: Float[Tensor, "q d"],
-    key: Float[Tensor, "n d"],
-    value: Float[Tensor, "n d"],
-    mean_key: Float[Tensor, "c d"],
-    mean_value: Float[Tensor, "c d"],
-    query_sizes: Int[Tensor, " q"],
-    key_sizes: Int[Tensor, " c"],
-    *,
-    density: float,
-    scale: float,
-    routing: Routing,
-    work: Work,
+    mean_query: Float[Tensor, "q d"], query_sizes: Int[Tensor, " q"], keys: KeyClusters, rule: Rule, work: Work
 ) -> Bool[Tensor, "q c"]:
-    """Which pairs of clusters are met exactly; keys and values lie in the order of their clusters.
+    """Which pairs of clusters are met exactly.
 
     With p the attention of a mean query and o its output, what the centroid of cluster C gets wrong is to first order
     | sum over t in C of p_t (v_t - o) - |C| pbar (vbar - o) |. Pairs are taken by this over the cost |C|, as long as
     their sum stays within the density.
     """
-    sizes = key_sizes.to(key.dtype)
-    coarse = mean_query @ mean_key.T * scale
-    work.overhead += 2.0 * mean_query.numel() * len(mean_key)
-    if routing == "score":
-        gain = torch.softmax(coarse + sizes.clamp(min=1).log(), dim=1).masked_fill(key_sizes == 0, 0) / sizes.clamp(
-            min=1
-        )
+    sizes, empty = keys.sizes.to(keys.key.dtype), keys.sizes == 0
+    coarse = mean_query @ keys.mean_key.T * rule.scale
+    work.overhead += 2.0 * mean_query.numel() * len(sizes)
+    if rule.routing == "score":
+        gain = torch.softmax(coarse + sizes.clamp(min=1).log(), dim=1).masked_fill(empty, 0) / sizes.clamp(min=1)
     else:
-        weights = (mean_query * scale) @ key.T
+        weights = (mean_query * rule.scale) @ keys.key.T
         top = weights.amax(dim=1, keepdim=True)
         weights = weights.sub_(top).exp_()
         total = weights.sum(dim=1, keepdim=True)
         weights /= total
-        work.overhead += 2.0 * mean_query.numel() * len(key) * 2
-        parts = key_sizes.tolist()
-        counted = torch.split(torch.cat([value, value.new_ones(len(value), 1)], dim=1), parts)
+        work.overhead += 2.0 * mean_query.numel() * len(keys.key) * 2
+        parts = keys.sizes.tolist()
+        counted = torch.split(torch.cat([keys.value, sizes.new_ones(len(keys.value), 1)], dim=1), parts)
         by_part = zip(torch.split(weights, parts, dim=1), counted, strict=True)
         sums = torch.stack([part @ values for part, values in by_part], dim=1)
         values, masses = sums[:, :, :-1], sums[:, :, -1]
         outputs = values.sum(dim=1, keepdim=True)
         stand_in = (coarse - top).exp() / total * sizes
-        wrong = values - masses[:, :, None] * outputs - stand_in[:, :, None] * (mean_value[None] - outputs)
+        wrong = values - masses[:, :, None] * outputs - stand_in[:, :, None] * (keys.mean_value[None] - outputs)
         gain = wrong.norm(dim=2) / sizes.clamp(min=1)
-    cost = (query_sizes[:, None] * key_sizes[None]).flatten().double()
-    order = gain.masked_fill(key_sizes == 0, -1).flatten().argsort(descending=True, stable=True)
+    cost = (query_sizes[:, None] * keys.sizes[None]).flatten().double()
+    order = gain.masked_fill(empty, -1).flatten().argsort(descending=True, stable=True)
     spent = cost[order].cumsum(0)
-    chosen = torch.zeros(len(order), dtype=torch.bool, device=key.device)
-    chosen[order] = spent <= density * len(key) * float(query_sizes.sum())
+    chosen = torch.zeros(len(order), dtype=torch.bool, device=order.device)
+    chosen[order] = spent <= rule.density * len(keys.key) * float(query_sizes.sum())
     return chosen.view(coarse.shape)
 
 
