@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from suffuse.cli import installed_tasks, main
-from suffuse.cli.tasks import KNOWN
+from suffuse.cli.tasks import KNOWN, distribution_of
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -163,7 +163,7 @@ def test_with_no_task_a_known_one_and_an_unknown_one_exit_with_2(run: Run) -> No
     assert run("trajectory", "generate") == (2, "", known)
     code, _, err = run("haircut")
     assert code == 2
-    offers = ", ".join(f"{name} (`pip install suffuse-{name}`)" for name in KNOWN)
+    offers = ", ".join(f"{name} (`pip install {distribution_of(name)}`)" for name in KNOWN)
     assert err == f"Error: there is no task 'haircut'; installed: none; to be had: {offers}.\n"
 
 
@@ -176,7 +176,7 @@ def test_tasks_lists_what_is_installed(install: Callable[..., None], run: Run) -
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_tasks_lists_what_could_be_installed(run: Run) -> None:
-    expected = [[name, "pip", "install", f"suffuse-{name}", *does.split()] for name, does in KNOWN.items()]
+    expected = [[name, "pip", "install", distribution_of(name), *does.split()] for name, does in KNOWN.items()]
     assert [line.split() for line in run("tasks")[1].splitlines()] == expected
 
 
@@ -216,7 +216,7 @@ def test_help_is_fast_because_it_imports_no_heavy_library() -> None:
 
 def test_python_m_is_the_same_command() -> None:
     done = subprocess.run([sys.executable, "-m", "suffuse.cli", "tasks"], capture_output=True, text=True, check=True)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["policy", "trajectory"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["backbone", "policy", "trajectory"]
 
 
 def test_every_known_task_is_an_extra_of_this_package() -> None:

@@ -45,7 +45,7 @@ def imported(member: Path) -> set[str]:
         top, *rest = module.split(".")
         if top == "suffuse":
             member = rest[1] if rest[0] == "commands" else rest[0]  # each brings its own module of `suffuse.commands`
-            found.add("suffuse" if member in ("cli", "suffuse") else f"suffuse-{member}")
+            found.add("suffuse" if member in ("cli", "suffuse") else canonical(f"suffuse-{member}"))
         elif top not in sys.stdlib_module_names:
             found |= {canonical(owner) for owner in owners.get(top, [top])}
     return found

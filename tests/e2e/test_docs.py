@@ -24,6 +24,7 @@ from typer import Typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from suffuse.backbone_cli.cli import app as backbone_app
 from suffuse.policy.cli import app as policy_app
 from suffuse.trajectory import load_city, read_trips, to_geodataframe
 from suffuse.trajectory.cli import app as trajectory_app
@@ -33,7 +34,7 @@ from suffuse.trajectory.roads.osmnx import to_osmnx
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")})
-APPS = {"trajectory": trajectory_app, "policy": policy_app}
+APPS = {"trajectory": trajectory_app, "policy": policy_app, "backbone": backbone_app}
 SMALLER = (
     ("--recipe city", "--recipe tiny --steps 6 --batch 16"),
     ("-n 1000", "-n 30"),

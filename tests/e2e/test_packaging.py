@@ -20,6 +20,7 @@ MEMBERS = {
     "suffuse-backbone": ROOT / "shared/backbone",
     "suffuse-trajectory": ROOT / "packages/trajectory",
     "suffuse-policy": ROOT / "packages/policy",
+    "suffuse-backbone-cli": ROOT / "apps/backbone",
     "suffuse": ROOT / "apps/cli",
 }
 NEITHER_OURS_NOR_PATHS = ("suffuse", "__pycache__")
@@ -112,23 +113,28 @@ def test_a_wheel_names_its_siblings_by_version_not_by_path(wheels: dict[str, Pat
             "suffuse-backbone": set(),
             "suffuse-trajectory": {"suffuse-backbone", "suffuse-console"},
             "suffuse-policy": {"suffuse-backbone", "suffuse-console"},
-            "suffuse": {"suffuse-console", "suffuse-trajectory", "suffuse-policy"},
+            "suffuse-backbone-cli": {"suffuse-backbone", "suffuse-console"},
+            "suffuse": {"suffuse-console", "suffuse-trajectory", "suffuse-policy", "suffuse-backbone-cli"},
         }[member]
     )
 
 
 @pytest.mark.parametrize("member", [member for member in MEMBERS if member.startswith("suffuse-")])
 def test_a_task_announces_itself(wheels: dict[str, Path], member: str) -> None:
-    """Every package under packages/ is a task of its name, with a command of its own; what they share is none."""
-    task = member.removeprefix("suffuse-")
+    """Every package under packages/ is a task of its name, with a command of its own, and so is the backbone's command;
+    what they share is none."""
+    task = member.removeprefix("suffuse-").removesuffix("-cli")
     with zipfile.ZipFile(wheels[member]) as archive:
         announced = any(name.endswith("entry_points.txt") for name in archive.namelist())
-    assert announced == (MEMBERS[member].parent.name == "packages")
+    assert announced == (MEMBERS[member].parent.name in ("packages", "apps"))
     if announced:
         entry_points = configparser.ConfigParser()
         entry_points.read_string(text_in(wheels[member], "entry_points.txt"))
-        assert entry_points["console_scripts"][member] == f"suffuse.commands.{task}:main"
-        assert entry_points["suffuse.tasks"][task] == f"suffuse.{task}.cli:app"
+        assert entry_points["console_scripts"][f"suffuse-{task}"] == f"suffuse.commands.{task}:main"
+        assert (
+            entry_points["suffuse.tasks"][task]
+            == f"suffuse.{member.removeprefix('suffuse-').replace('-', '_')}.cli:app"
+        )
 
 
 def test_the_umbrella_alone_says_how_to_get_a_task(wheels: dict[str, Path], tmp_path: Path) -> None:
@@ -145,6 +151,8 @@ def test_wheels_give_working_commands(installed: Bare) -> None:
     for verb in ("run", "evaluate", "train", "prepare", "info"):
         assert verb in installed("suffuse-policy", "--help")
     assert "Usage: suffuse policy evaluate" in installed("suffuse", "policy", "evaluate", "--help")
+    for verb in ("calibrate", "report", "benchmark", "train", "study"):
+        assert verb in installed("suffuse-backbone", "--help")
     where = installed(
         "python", "-c", "import suffuse.trajectory as t, suffuse.backbone as b; print(*t.__path__, *b.__path__)"
     )

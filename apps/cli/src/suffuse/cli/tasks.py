@@ -12,8 +12,17 @@ GROUP = "suffuse.tasks"
 KNOWN = {
     "trajectory": "Synthetic trips over a real road network.",
     "policy": "Diffusion policies for robots.",
+    "backbone": "Shortcuts on diffusers models: calibrate, report, benchmark.",
 }
-"""The published tasks and what they do; the task `x` is the distribution `suffuse-x`."""
+"""The published tasks and what they do."""
+
+DISTRIBUTIONS = {"backbone": "suffuse-backbone-cli"}
+"""Tasks that share their name with a library; any other task `x` is the distribution `suffuse-x`."""
+
+
+def distribution_of(task: str) -> str:
+    """The distribution that brings a task."""
+    return DISTRIBUTIONS.get(task, f"suffuse-{task}")
 
 
 class TaskError(UserError):
@@ -30,7 +39,7 @@ class Task:
     @property
     def distribution(self) -> str:
         """Name of the distribution that brought the task."""
-        return self.entry_point.dist.name if self.entry_point.dist else f"suffuse-{self.name}"
+        return self.entry_point.dist.name if self.entry_point.dist else distribution_of(self.name)
 
     @property
     def version(self) -> str:
@@ -74,7 +83,7 @@ def installed_tasks() -> dict[str, Task]:
 
 def how_to_get(name: str) -> str:
     """The command that installs a known task."""
-    return f"pip install suffuse-{name}"
+    return f"pip install {distribution_of(name)}"
 
 
 def none_installed() -> str:

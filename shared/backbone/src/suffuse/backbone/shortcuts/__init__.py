@@ -21,6 +21,7 @@ from suffuse.backbone.shortcuts.forecast_cache import (
     polynomial_weights,
     schedule_runs,
 )
+from suffuse.backbone.shortcuts.inner_loop_feedback import Feedback, InnerLoopFeedback
 from suffuse.backbone.shortcuts.recorder import Recorder
 from suffuse.backbone.shortcuts.registry import SHORTCUTS, shortcut
 
@@ -33,7 +34,9 @@ __all__ = [
     "DeltaPlan",
     "DeltaRecorder",
     "FeatureInheritance",
+    "Feedback",
     "ForecastCache",
+    "InnerLoopFeedback",
     "PartStatistics",
     "Recorder",
     "Work",

@@ -83,7 +83,7 @@ class ForecastCache(Shortcut):
 
     def player(self, backbone: Backbone) -> Player:
         """A player that remembers nothing yet."""
-        return _ForecastPlayer(self)
+        return ForecastPlayer(self)
 
 
 def blocks_of(backbone: Backbone, name: str) -> tuple[Site, ...]:
@@ -182,8 +182,15 @@ class _FirstStep:
     """
 
     def __init__(self) -> None:
+        self.step = -1
         self._count = 0
         self._ends: list[tuple[int, dict[str, Any], int, Any]] = []
+
+    def step_is_over(self, step: int) -> bool:
+        """Whether `step`, which begins, is not the first."""
+        if self.step == -1:
+            self.step = step
+        return step != self.step
 
     def note(self, call: SiteCall, output: Any) -> None:
         """A block has run."""
@@ -210,8 +217,8 @@ class SpanPlayer(Player):
         self._first: _FirstStep | None = _FirstStep()
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
-        """Once the model is known: find its spans, and take over what was seen in the first step."""
-        if moment.step == 0 or profile is None or self._first is None:
+        """In the second step: find the spans of the model, and take over what was seen in the first."""
+        if self._first is None or not self._first.step_is_over(moment.step) or profile is None:
             return
         blocks = profile.of_kind("block")
         for span in spans_between(blocks, 0, len(blocks)):
@@ -219,18 +226,20 @@ class SpanPlayer(Player):
             ends = self._first.ends(span)
             last = blocks[span[1] - 1].streams
             if ends is not None and not any(blocks[index].streams.extras for index in range(*span)):
-                self.cache.keep_whole(span, 0, ends[0], last, ends[1])
+                self.cache.keep_whole(span, self._first.step, ends[0], last, ends[1])
         self._first = None
 
     def watch(self, call: SiteCall, output: Any) -> None:
         """A block has run."""
-        if self._first is not None and call.moment.step == 0:
+        if self._first is not None:
             self._first.note(call, output)
         elif call.seen is not None and (span := self.spans.get(call.seen.index)) is not None:
             self.cache.keep([span], call, output)
 
 
-class _ForecastPlayer(SpanPlayer):
+class ForecastPlayer(SpanPlayer):
+    """Foretells in light steps what spans would add."""
+
     def __init__(self, settings: ForecastCache) -> None:
         super().__init__(settings.memory)
         self._settings = settings
@@ -239,25 +248,35 @@ class _ForecastPlayer(SpanPlayer):
         self._resting = False
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
+        """Choose in the second step which are light. Raises ShortcutError if not calibrated for so many steps."""
         settings = self._settings
         if settings.steps is not None and moment.steps != settings.steps:
-            raise ShortcutError(f"forecast-cache was calibrated for {settings.steps} steps, got {moment.steps}")
+            raise ShortcutError(f"{settings.name} was calibrated for {settings.steps} steps, got {moment.steps}")
         super().begin(moment, profile)
         if self.spans and profile is not None and not self._runs:
             blocks = profile.of_kind("block")
             self._names = {span: blocks[span[0]].site.name for span in self.spans.values()}
-            light = light_share(profile, tuple(self._names))
+            light = light_share(profile, tuple(self._names)) + self.overhead(profile)
             count = runs_within(settings.budget, moment.steps, light) if settings.steps is None else 0
             self._runs = frozenset(settings.runs or even_runs(count, moment.steps))
         self._resting = bool(self._runs) and moment.step not in self._runs
 
     def around(self, call: SiteCall) -> Any:
+        """In a light step, the forecast."""
         span = self.spans.get(call.seen.index) if call.seen else None
         if span is not None and self._resting:
             done, output = self.cache.replay(span, call, self._weights(span, call.moment.step))
             if done:
-                return output
+                return self.corrected(call, output) if call.seen and call.seen.index == span[0] else output
         return call.run()
+
+    def corrected(self, call: SiteCall, output: Any) -> Any:
+        """What is made of the forecast of a span's output, at the call of its first block."""
+        return output
+
+    def overhead(self, profile: Profile) -> float:
+        """The share of a step's work that this takes."""
+        return 0.0
 
     def _weights(self, span: Span, step: int) -> Sequence[float]:
         """Those of calibration where what is remembered is what it was made for, else the polynomial's."""

@@ -1,6 +1,6 @@
 """Shortcuts by name."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.shortcut import Shortcut
@@ -9,9 +9,18 @@ from suffuse.backbone.shortcuts.centroid_attention import CentroidAttention
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
 from suffuse.backbone.shortcuts.forecast_cache import ForecastCache
+from suffuse.backbone.shortcuts.inner_loop_feedback import InnerLoopFeedback
 
 SHORTCUTS: dict[str, type[Shortcut]] = {
-    kind.name: kind for kind in (BlockAdaptiveCache, CentroidAttention, DeltaCache, FeatureInheritance, ForecastCache)
+    kind.name: kind
+    for kind in (
+        BlockAdaptiveCache,
+        CentroidAttention,
+        DeltaCache,
+        FeatureInheritance,
+        ForecastCache,
+        InnerLoopFeedback,
+    )
 }
 
 
@@ -26,4 +35,7 @@ def shortcut(name: str, **settings: object) -> Shortcut:
     for setting in settings:
         if setting not in known:
             raise ShortcutError(f"{name} has no setting {setting!r}; it has {', '.join(sorted(known))}")
+    for field in fields(kind):
+        if field.default is MISSING and field.default_factory is MISSING and field.name not in settings:
+            raise ShortcutError(f"{name} needs {field.name}")
     return kind(**settings)

@@ -1,0 +1,45 @@
+"""`calibrate`: from a budget to the settings of a shortcut, in a small JSON."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suffuse.backbone import calibrate as find_settings
+from suffuse.backbone import use_threads
+from suffuse.backbone_cli.cli.app import app
+from suffuse.backbone_cli.cli.options import Budget, Model, Prompts, Seed, Steps
+from suffuse.backbone_cli.target import target
+from suffuse.console import Threads, check_writable, replacing, say, whole, write_run
+
+
+@app.command()
+def calibrate(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", help="JSON file to write, for `report` and Calibration.load.")],
+    budget: Budget = 0.6,
+    shortcut: Annotated[str, typer.Option("--shortcut", help="Its name, as in the guide.")] = "forecast-cache",
+    episodes: Annotated[int, whole("--episodes", 1, 1000, "Generations to look at.")] = 4,
+    steps: Steps = None,
+    prompts: Prompts = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+) -> None:
+    """Find the settings of a shortcut for a budget from a few generations."""
+    arguments = dict(locals())
+    use_threads(threads)
+    check_writable(out)
+    on = target(model, steps=steps, prompts=prompts, seed=seed)
+    found = find_settings(
+        on.accelerated,
+        shortcut,
+        on.generate,
+        budget=budget,
+        episodes=episodes,
+        steps=on.steps if on.bare else None,
+    )
+    with replacing(out) as temporary:
+        found.save(temporary)
+    write_run(out, "suffuse-backbone-cli", arguments, fraction=found.fraction, error=found.error)
+    error = "" if found.error is None else f", samples differ by {100 * found.error:.2g} %"
+    say(f"{shortcut}: {100 * found.fraction:.1f} % of the work{error}. Written to {out}")
