@@ -182,10 +182,11 @@ def candidates(start: Shortcut) -> list[Shortcut]:
         return [
             start,
             *(
-                replace(start, keep=keep, interval=every, early=early)
+                replace(start, keep=keep, interval=every, early=early, memory=memory)
                 for keep in (1, 2)
                 for every in (None, 3)
                 for early in (1.0, 1.4)
+                for memory in (1, 2)
             ),
         ]
     return [start]

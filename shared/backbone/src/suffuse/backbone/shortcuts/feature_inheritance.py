@@ -3,10 +3,12 @@
 In a step that is not run in full, inner parts of the UNet hand on what they gave last time; only the outer stages,
 which see the noisy sample itself, run. The paper inherits at the level of blocks, layers and units; here `level`
 chooses between stages (blocks) and the residual and attention layers inside them. The parts left out lie around the
-middle of the network; how many there are in which step follows from the budget.
+middle of the network; how many there are in which step follows from the budget. Beyond the paper, what is handed on
+may be foretold from the last two or three values (`memory`), as in `forecast_cache.py`.
 """
 
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +18,7 @@ from suffuse.backbone.engine.budget import Spread, check_budget, spread
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.shortcut import Moment, Player, Scope, Shortcut, SiteCall
 from suffuse.backbone.engine.values import ValueCache
+from suffuse.backbone.shortcuts.forecast_cache import MOST_MEMORY, polynomial_weights
 from suffuse.backbone.sites import Backbone, Profile, Seen, Site
 
 Level = Literal["stage", "layer"]
@@ -31,6 +34,7 @@ class FeatureInheritance(Shortcut):
         keep: How many of the outermost parts run in every step, on the way down and on the way up each.
         interval: Steps from one that is run in full to the next, at least 2; by default the fewest with which the
             budget can be kept.
+        memory: From how many values is foretold what is handed on, in [1, 3]: by a polynomial of one degree less.
         early: Above 1, steps run in full crowd early in sampling, below 1 late; at 1 they lie even. Above 0.
 
     Raises ShortcutError for values outside these ranges, and, once the number of steps is known, for a budget that
@@ -45,6 +49,7 @@ class FeatureInheritance(Shortcut):
     keep: int = 1
     interval: int | None = None
     early: float = 1.0
+    memory: int = 1
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
@@ -54,6 +59,8 @@ class FeatureInheritance(Shortcut):
             raise ShortcutError(f"keep must not be negative, got {self.keep}")
         if self.interval is not None and self.interval < 2:
             raise ShortcutError(f"interval must be at least 2, got {self.interval}")
+        if not 1 <= self.memory <= MOST_MEMORY:
+            raise ShortcutError(f"memory must be in [1, {MOST_MEMORY}], got {self.memory}")
         if self.early <= 0:
             raise ShortcutError(f"early must be above 0, got {self.early}")
 
@@ -105,7 +112,7 @@ class _InheritancePlayer(Player):
     def __init__(self, settings: FeatureInheritance) -> None:
         self._settings = settings
         self._plan: tuple[range, ...] | None = None
-        self._cache = ValueCache()
+        self._history = _History(settings.memory)
         self._inheriting = range(0)
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
@@ -127,14 +134,54 @@ class _InheritancePlayer(Player):
 
     def around(self, call: SiteCall) -> Any:
         if call.seen is not None and call.seen.index in self._inheriting:
-            known, output = self._cache.get(_key(call))
+            known, output = self._history.at(_key(call), call.moment.step)
             if known:
                 return output
         return call.run()
 
     def watch(self, call: SiteCall, output: Any) -> None:
         if call.moment.step > 0:
-            self._cache.put(_key(call), output)
+            self._history.add(_key(call), call.moment.step, output)
+
+
+class _History:
+    """The last outputs of each call, with their steps."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory, self._cache = memory, ValueCache()
+        self._steps: dict[Hashable, deque[int]] = {}
+
+    def add(self, key: Hashable, step: int, output: Any) -> None:
+        """Keep an output, and let go of the oldest."""
+        steps = self._steps.setdefault(key, deque())
+        if len(steps) == self._memory:
+            self._cache.drop((key, steps.pop()))
+        steps.appendleft(step)
+        self._cache.put((key, step), output)
+
+    def at(self, key: Hashable, step: int) -> tuple[bool, Any]:
+        """The output foretold for a step, and whether there is any."""
+        found = [(one, *self._cache.get((key, one))) for one in self._steps.get(key, ())]
+        known = [(one, output) for one, there, output in found if there]
+        if len(known) <= 1:
+            return (True, known[0][1]) if known else (False, None)
+        weights = polynomial_weights(tuple(one for one, _ in known), step)
+        return True, _weighted([output for _, output in known], weights)
+
+
+def _weighted(outputs: Sequence[Any], weights: Sequence[float]) -> Any:
+    """The sum of tensors, or of tuples, lists and dictionaries of them; of anything else the last one."""
+    newest = outputs[0]
+    if isinstance(newest, Tensor) and newest.is_floating_point():
+        total = weights[0] * newest
+        for weight, tensor in zip(weights[1:], outputs[1:], strict=True):
+            total = total.add(tensor, alpha=weight)
+        return total
+    if isinstance(newest, dict):
+        return {name: _weighted([output[name] for output in outputs], weights) for name in newest}
+    if isinstance(newest, tuple | list):
+        return type(newest)(_weighted(some, weights) for some in zip(*outputs, strict=True))
+    return newest
 
 
 def _key(call: SiteCall) -> Hashable:
