@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Generator
 
+from suffuse.console import CONFIG_FILE, WEIGHTS_FILE
 from suffuse.policy import ActionError, DiffusionPolicy, ModelError, ObservationError, load_policy
-from suffuse.policy.model.pretrained import CONFIG_FILE, WEIGHTS_FILE
 
 Make = Callable[..., DiffusionPolicy]
 

@@ -147,7 +147,7 @@ def broken(folder: Path, how: str) -> None:
         ("pickle", "safetensors"),
         ("absent", "safetensors"),
         ("no json", "cannot be read as JSON"),
-        ("a list", "does not describe a baseline"),
+        ("a list", "holds no JSON object, but a list"),
         ("old format", "format 0"),
         ("unknown", "unknown baseline 'oracle'"),
         ("settings", "no whole baseline"),

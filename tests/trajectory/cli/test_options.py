@@ -61,7 +61,7 @@ REFUSED = [
     (
         GENERATE,
         "--model nowhere",
-        "there is no model 'nowhere': --model takes a directory, a shipped model (la-serena)",
+        "there is no model 'nowhere': it must be a model directory or one of la-serena, dijkstra, ",
     ),
     (GENERATE, f"--model {'x' * 5000}", "File name too long"),
     (GENERATE, "--model grid", "grid is not a model directory: it has no config.json"),

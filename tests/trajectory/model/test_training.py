@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from suffuse.backbone.train import TrainConfig
+from suffuse.console import WEIGHTS_FILE
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model import training
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, generate_trips
-from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, TripGenerator, load_model, model_directory
+from suffuse.trajectory.model.pretrained import TripGenerator, load_model, model_directory
 from suffuse.trajectory.model.recipes import recipe_by_name, tiny
 from suffuse.trajectory.model.training import (
     CITY_FILE,

@@ -99,10 +99,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         read_roads(tmp_path)
     write(tmp_path)
     (tmp_path / "city.json").write_text("[1]")
-    with pytest.raises(RoadNetworkError, match="must be a JSON object, but is a list"):
+    with pytest.raises(RoadNetworkError, match="holds no JSON object, but a list"):
         read_roads(tmp_path)
     (tmp_path / "city.json").write_text("{")
-    with pytest.raises(RoadNetworkError, match="is not JSON"):
+    with pytest.raises(RoadNetworkError, match="cannot be read as JSON"):
         read_roads(tmp_path)
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, model_directory, read_object, tensor_sizes
+from suffuse.console import WEIGHTS_FILE, read_object, tensor_sizes
+from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.model.pretrained import model_directory
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
@@ -50,9 +52,9 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
     facts: dict[str, Any] = {"directory": str(directory)}
     for path in (directory / name for name in ("city.json", "config.json", "baseline.json")):
         if path.is_file():
-            facts[path.stem] = read_object(path)
+            facts[path.stem] = read_object(path, error=ModelError)
     weights = directory / WEIGHTS_FILE
     if weights.is_file():
-        facts["parameters"] = sum(tensor_sizes(weights).values())
+        facts["parameters"] = sum(tensor_sizes(weights, error=ModelError).values())
         facts["mebibytes"] = round(sum(f.stat().st_size for f in directory.iterdir() if f.is_file()) / 2**20, 2)
     return facts

@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from suffuse.console.entry import interruptible, start
     from suffuse.console.errors import INTERRUPTED, WRONG_INPUT, UserError, because, shown
     from suffuse.console.files import check_writable, replacing
+    from suffuse.console.models import (
+        CONFIG_FILE,
+        WEIGHTS_FILE,
+        check_files,
+        find_model,
+        load_whole,
+        read_object,
+        tensor_sizes,
+    )
     from suffuse.console.options import MOST_PROCESSES, Threads, number, whole
     from suffuse.console.provenance import file_hash, versions, write_run
     from suffuse.console.screen import progress, say, stderr
@@ -19,6 +28,15 @@ _NAMES = {
     "entry": ("interruptible", "start"),
     "errors": ("INTERRUPTED", "WRONG_INPUT", "UserError", "because", "shown"),
     "files": ("check_writable", "replacing"),
+    "models": (
+        "CONFIG_FILE",
+        "WEIGHTS_FILE",
+        "check_files",
+        "find_model",
+        "load_whole",
+        "read_object",
+        "tensor_sizes",
+    ),
     "options": ("MOST_PROCESSES", "Threads", "number", "whole"),
     "provenance": ("file_hash", "versions", "write_run"),
     "screen": ("progress", "say", "stderr"),
@@ -27,25 +45,32 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "CONFIG_FILE",
     "INTERRUPTED",
     "MOST_PROCESSES",
+    "WEIGHTS_FILE",
     "WRONG_INPUT",
     "OneSentence",
     "Threads",
     "UserError",
     "because",
+    "check_files",
     "check_writable",
     "file_hash",
+    "find_model",
     "interruptible",
+    "load_whole",
     "number",
     "one_sentence",
     "progress",
+    "read_object",
     "replacing",
     "say",
     "shown",
     "start",
     "stderr",
     "task_app",
+    "tensor_sizes",
     "versions",
     "whole",
     "write_run",

@@ -4,7 +4,7 @@ import json
 import platform
 import re
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import file_digest
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,8 @@ from suffuse.console.files import replacing
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
-    digest = sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def versions(distribution: str) -> dict[str, str]:

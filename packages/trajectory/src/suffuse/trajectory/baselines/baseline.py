@@ -12,7 +12,7 @@ from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from suffuse.console import because, replacing
+from suffuse.console import because, read_object, replacing
 from suffuse.trajectory.baselines.tensors import counts
 from suffuse.trajectory.baselines.travel_times import TravelTimes
 from suffuse.trajectory.errors import ModelError, RequestError
@@ -138,11 +138,8 @@ class Baseline(ABC):
 def read_settings(directory: Path) -> dict[str, Any]:
     """The checked content of a baseline's `baseline.json`."""
     path = directory / SETTINGS_FILE
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {because(error)}") from None
-    if not isinstance(said, dict) or not {"baseline", "format", "network", "settings"} <= said.keys():
+    said = read_object(path, error=ModelError)
+    if not {"baseline", "format", "network", "settings"} <= said.keys():
         raise ModelError(f"{path} does not describe a baseline")
     if said["format"] != FORMAT:
         raise ModelError(f"{path} has format {said['format']!r}; this version reads format {FORMAT}")

@@ -11,13 +11,13 @@ import numpy as np
 import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
-from suffuse.console import MOST_PROCESSES, file_hash, number, progress, say, shown, whole, write_run
+from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, shown, whole, write_run
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import MOST_TRIPS, City, Model, OnError, Out, Seed, checked_on_error
 from suffuse.trajectory.demand.draw_requests import draw_requests
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
-from suffuse.trajectory.model.pretrained import WEIGHTS_FILE, TripGenerator
+from suffuse.trajectory.model.pretrained import TripGenerator
 from suffuse.trajectory.od import parse_depart, read_requests
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city

@@ -10,14 +10,13 @@ from typing import Annotated
 import typer
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, say, whole, write_run
+from suffuse.console import WEIGHTS_FILE, Threads, say, whole, write_run
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.baselines.baseline import SETTINGS_FILE
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import MOST_TRIPS, City, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import held_out_trips, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
-from suffuse.trajectory.model.pretrained import WEIGHTS_FILE
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
 from suffuse.trajectory.model.training import (
     CITY_FILE,

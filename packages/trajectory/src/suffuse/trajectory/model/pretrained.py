@@ -1,18 +1,20 @@
 """Models by name or directory: the shipped ones, a user's own, and the baselines, which answer the same call."""
 
 import inspect
-import json
-import logging
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from suffuse.console import because, shown
+from suffuse.console import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    because,
+    check_files,
+    find_model,
+    load_whole,
+    read_object,
+    shown,
+)
 from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.corpus import training_trips
@@ -29,8 +31,6 @@ from suffuse.trajectory.trips.table import Trips
 SHIPPED = Path(__file__).parent.parent / "models"
 NEED_NO_TRIPS = ("dijkstra", "dijkstra-time")
 """Baselines that are whole without a single trip."""
-
-WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 
 MOST_SIZE = 65_536
 """No width, depth or number of heads in a config.json may be larger."""
@@ -89,42 +89,12 @@ class TripGenerator:
 
 def model_directory(name_or_path: str | Path) -> Path:
     """Where a model lies: a shipped one by name, any other by path. Raises ModelError if there is none."""
-    shipped = SHIPPED / str(name_or_path)
-    if shipped.parent == SHIPPED and (shipped / "config.json").is_file():
-        return shipped
-    directory = Path(name_or_path)
-    if str(name_or_path) and directory.is_dir():
-        return directory
-    names = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
-    raise ModelError(
-        f"there is no model {str(name_or_path)!r}: --model takes a directory, a shipped model "
-        f"({', '.join(names) or 'none'}) or a baseline ({', '.join(BASELINES)})"
-    )
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises ModelError for anything else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {because(error)}") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} holds no JSON object")
-    return value
-
-
-def tensor_sizes(path: Path) -> dict[str, int]:
-    """Numbers in each tensor of a safetensors file, by name. Raises ModelError for a file that is not whole."""
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file: {because(error)}") from None
+    return find_model(name_or_path, SHIPPED, others=tuple(BASELINES), error=ModelError)
 
 
 def check_config(path: Path) -> None:
     """Raise ModelError unless a config.json names every argument of `TrajectoryModel`, and no other, with a value."""
-    said = read_object(path)
+    said = read_object(path, error=ModelError)
     wanted = set(inspect.signature(TrajectoryModel.__init__).parameters) - {"self"}
     given = {name for name in said if not name.startswith("_")}
     if given != wanted:
@@ -138,18 +108,6 @@ def check_config(path: Path) -> None:
             right, range_ = type(value) is int and 1 <= value <= MOST_SIZE, f"a whole number from 1 to {MOST_SIZE:,}"
         if not right:
             raise ModelError(f"{path}: {name} is {shown(value)}, but must be {range_}")
-
-
-@contextmanager
-def _quiet(library: str) -> Iterator[None]:
-    """Without the warnings of a library whose findings are checked anyway."""
-    logger = logging.getLogger(library)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | None = None) -> TripGenerator | Baseline:
@@ -175,31 +133,13 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     directory = model_directory(name_or_path)
     if (directory / "baseline.json").is_file():
         return load_baseline(directory, network)
-    for name in ("config.json", WEIGHTS_FILE, CITY_FILE, USAGE_FILE):
-        if not (directory / name).is_file():
-            raise ModelError(f"{directory} is not a model directory: it has no {name}")
-    facts = read_object(directory / CITY_FILE)
+    check_files(directory, (CONFIG_FILE, WEIGHTS_FILE, CITY_FILE, USAGE_FILE), error=ModelError)
+    facts = read_object(directory / CITY_FILE, error=ModelError)
     if "fingerprint" not in facts:
         raise ModelError(f"{directory / CITY_FILE} does not say which city the model was trained on: no fingerprint")
     home = facts["fingerprint"] == fingerprint(network)
-    check_config(directory / "config.json")
-    tensor_sizes(directory / WEIGHTS_FILE)
-    try:
-        with _quiet("diffusers"):
-            loaded, report = TrajectoryModel.from_pretrained(directory, output_loading_info=True, local_files_only=True)
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{directory / WEIGHTS_FILE} does not hold the weights of config.json: {because(error)}"
-        ) from None
-    wrong = [*report["missing_keys"], *report["unexpected_keys"]]
-    if wrong:
-        raise ModelError(
-            f"{directory / WEIGHTS_FILE} does not fit config.json: {wrong[0]} and {len(wrong) - 1} more differ"
-        )
-    for name, weight in loaded.state_dict().items():
-        if not weight.isfinite().all():
-            raise ModelError(f"{directory / WEIGHTS_FILE}: {name} holds numbers that are not finite")
-    model = loaded.eval()
+    check_config(directory / CONFIG_FILE)
+    model: TrajectoryModel = load_whole(TrajectoryModel.from_pretrained, directory, error=ModelError)
     if not home:
         return TripGenerator(model=model, city=CityFeatures(network, None), directory=directory, facts=facts)
     observed = Usage.load(directory / USAGE_FILE, network)
@@ -216,7 +156,7 @@ def read_sharpness(directory: Path) -> Sharpness:
     path = directory / GENERATION_FILE
     if not path.is_file():
         return Sharpness()
-    said = read_object(path)
+    said = read_object(path, error=ModelError)
     known = {field.name for field in fields(Sharpness)}
     if unknown := sorted(set(said) - known):
         raise ModelError(f"{path} has the unknown field {shown(unknown[0])}; known are {', '.join(sorted(known))}")

@@ -1,6 +1,5 @@
 """A city as a folder: `roads.parquet`, or `nodes.csv` and `edges.csv`, or HOSER's `roadmap.geo` and `roadmap.rel`."""
 
-import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from suffuse.console import because
+from suffuse.console import because, read_object
 from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import (
@@ -114,12 +113,4 @@ def _lines(wkt: pd.Series | None, rows: int, source: str) -> np.ndarray:
 
 def _city_json(folder: Path) -> dict[str, object]:
     path = folder / "city.json"
-    if not path.is_file():
-        return {}
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RoadNetworkError(f"{path}: is not JSON that can be read: {because(error)}") from error
-    if not isinstance(said, dict):
-        raise RoadNetworkError(f"{path}: must be a JSON object, but is a {type(said).__name__}")
-    return said
+    return read_object(path, error=RoadNetworkError) if path.is_file() else {}
