@@ -37,6 +37,13 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., De
         ("evaluate --model random --steps x", "'x' is no whole number from 1 to"),
         ("evaluate --model random --threads 0", "'0' is no whole number from 1 to 1,024"),
         ("run --model random --out absent/a.mp4", "absent/a.mp4: cannot be written: there is no folder absent"),
+        (
+            "evaluate --model random --episodes 99999 --json absent/a.json",
+            "absent/a.json: cannot be written: there",
+        ),
+        ("prepare --episodes 99999 --out absent/a.zarr", "absent/a.zarr: cannot be written: there is no folder absent"),
+        ("prepare --episodes 99999 --out a.txt", "a.txt: the suffix .txt says no format"),
+        ("prepare --source d.zarr --fps nan --out a.zarr", "'nan' is no number from 0.001 to 1e+06"),
         ("prepare --source d.zarr --out d.zarr", "d.zarr: cannot be written: it is a folder"),
         ("prepare --source d.zarr --out d.zarr/x/y.hdf5", "cannot be written: there is no folder d.zarr/x"),
         ("prepare --source d.zarr --out full.hdf5", "full.hdf5: cannot be written: No space left on device"),

@@ -25,3 +25,7 @@ class ModelError(PolicyError):
 
 class TaskError(PolicyError):
     """A simulated task that is unknown or not installed."""
+
+
+class ServeError(PolicyError):
+    """A request that a server does not answer, or a server that does not answer a request."""

@@ -1,6 +1,5 @@
 """`evaluate`: how good a policy or a baseline is in a simulated task."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, progress, replacing
+from suffuse.console import Threads, check_writable, progress, write_json
 from suffuse.policy.api import evaluate as evaluate_model
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
@@ -71,6 +70,8 @@ def evaluate(
 ) -> None:
     """Print success rate and reward over episodes with known seeds, with intervals and CPU time."""
     use_threads(threads)
+    if json_out is not None:
+        check_writable(json_out)
     with progress("episodes", episodes) as bar:
         result = evaluate_model(
             model, env, episodes=episodes, first_seed=first_seed, sampler=checked_sampler(scheduler), steps=steps,
@@ -78,6 +79,5 @@ def evaluate(
             on_end=lambda _: bar.advance(bar.task_ids[0]),
         )  # fmt: skip
     if json_out is not None:
-        with replacing(json_out) as temporary:
-            temporary.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(json_out, result.to_dict())
     Console().print(table(result))

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from suffuse.console import progress, say, write_run
+from suffuse.console import number, progress, say, write_run
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import DEFAULT_ENV, Env
 from suffuse.policy.data import read_demonstrations, write_demonstrations
+from suffuse.policy.data.files import check_target
 from suffuse.policy.experts.demonstrate import demonstrate
 
 
@@ -27,15 +28,14 @@ def prepare(
     columns: Annotated[
         str | None, typer.Option("--columns", help="Columns of --source to keep, by commas; action is always kept.")
     ] = None,
-    fps: Annotated[
-        float | None, typer.Option("--fps", min=0.001, help="Moments a second, where --source does not say.")
-    ] = None,
+    fps: Annotated[float | None, number("--fps", 0.001, 1e6, "Moments a second, where --source does not say.")] = None,
     env: Env = DEFAULT_ENV,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of the expert to keep.")] = 100,
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first; the others follow.")] = 0,
 ) -> None:
     """Write demonstrations: those of a scripted expert, or those of another file."""
     arguments = dict(locals())
+    check_target(out, format=format)
     if source is not None:
         names = None if columns is None else [name.strip() for name in columns.split(",")]
         made = read_demonstrations(source, columns=names)

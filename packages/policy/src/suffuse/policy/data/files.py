@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from suffuse.console import replacing
+from suffuse.console import check_writable, replacing
 from suffuse.policy.data.demonstrations import Demonstrations
 from suffuse.policy.data.lerobot_layout import INFO
 from suffuse.policy.data.lerobot_read import read_lerobot
@@ -62,6 +62,12 @@ def format_to_write(path: Path, name: str | None = None) -> Format:
     if not path.suffix:
         return "lerobot"
     raise DataError(f"{path}: the suffix {path.suffix} says no format: use .zarr, .zarr.zip, .hdf5, or a folder's name")
+
+
+def check_target(path: Path, *, format: str | None = None) -> None:
+    """Raise DataError, before any work is done, for a path or a format that nothing can be written to."""
+    format_to_write(path, format)
+    check_writable(path, error=DataError)
 
 
 _READERS: dict[Format, Callable[..., Demonstrations]] = {

@@ -23,6 +23,7 @@ from suffuse.backbone.shortcuts import BlockAdaptiveCache
 from suffuse.backbone.sites import Backbone
 from suffuse.console import because
 from suffuse.policy.errors import ActionError, ObservationError
+from suffuse.policy.model.continuation import Continuation, Towards, soft_mask
 from suffuse.policy.model.denoiser import Denoiser
 from suffuse.policy.model.mlp import ActionMLP
 from suffuse.policy.model.noise import NoiseProcess, Sampler
@@ -181,19 +182,43 @@ class DiffusionPolicy(PretrainedModel):
         observations: Mapping[str, Shaped[Tensor, "b o ..."]],
         generators: Sequence[Generator],
         *,
+        continuations: Sequence[Continuation | None] | None = None,
         pack: bool = True,
     ) -> Float[Tensor, "b h a"]:
         """A chunk of absolute actions for each sample, drawn with its own generator; not kept within bounds.
 
-        On a CPU a transformer computes in its packed form unless `pack` is False: the same but for rounding.
+        Those with a continuation go on from what is planned. On a CPU a transformer computes in its packed form unless
+        `pack` is False: the same but for rounding.
         """
         own, times = list(generators), self.schedule.times.to(self.device)
         x = draw(torch.Size((self.config["horizon"], self.config["action_size"])), own, self.device)
-        sampling = self.schedule.start()
+        sampling, towards = self.schedule.start(), self._towards(observations, continuations)
         with begin_chunk(self.step, self.encoder(observations), times, self.shortcut, pack=pack) as denoise:
             for number in range(len(times)):
-                x = sampling.step(number, x, denoise(x, number), own)
+                x = sampling.step(number, x, denoise(x, number), own, towards=towards)
         return self.action_normaliser.invert(x) + self._origin(observations)
+
+    def _towards(
+        self,
+        observations: Mapping[str, Shaped[Tensor, "b o ..."]],
+        continuations: Sequence[Continuation | None] | None,
+    ) -> Towards | None:
+        """The planned actions of all samples in the units of the network."""
+        given = list(continuations or [])
+        if not any(given):
+            return None
+        first, horizon = self.config["observation_steps"] - 1, self.config["horizon"]
+        wanted = torch.zeros(len(given), horizon, self.config["action_size"])
+        weights = torch.zeros(len(given), horizon, 1)
+        for row, one in enumerate(given):
+            if one is not None:
+                count = min(len(one.planned), horizon - first)
+                wanted[row, first : first + count] = torch.from_numpy(one.planned[:count])
+                mask = torch.from_numpy(soft_mask(min(one.fixed, count), count))
+                weights[row, first : first + count, 0] = mask.float()
+        return Towards(
+            self.action_normaliser(wanted.to(self.device) - self._origin(observations)), weights.to(self.device)
+        )
 
     def predict_action_chunk(
         self,
@@ -201,6 +226,7 @@ class DiffusionPolicy(PretrainedModel):
         *,
         generators: Sequence[Generator] | None = None,
         out_of_bounds: OutOfBounds = "clamp",
+        continuations: Sequence[Continuation | None] | None = None,
     ) -> ActionChunk:
         """The next actions of one robot or of several.
 
@@ -208,8 +234,10 @@ class DiffusionPolicy(PretrainedModel):
             observations: by name, the last `observation_steps` of one robot (o, ...), or of several (b, o, ...).
             generators: one for each robot; without them, the policy's own, which `reset` seeds.
             out_of_bounds: whether an action outside its bounds is moved to them, or refused.
+            continuations: for each robot, what is planned and to be continued (real-time chunking), or None.
 
         Raises:
+            ValueError: there are not as many generators or continuations as robots.
             ObservationError: an observation is missing, has another shape, or is not finite.
             ActionError: an action is not finite, or it is out of its bounds and that is refused.
         """
@@ -218,8 +246,12 @@ class DiffusionPolicy(PretrainedModel):
         own = generators if generators is not None else [self.generator] * count
         if len(own) != count:
             raise ValueError(f"there are {len(own)} generators for {count} robots")
+        if continuations is not None and len(continuations) != count:
+            raise ValueError(f"there are {len(continuations)} continuations for {count} robots")
         first = self.config["observation_steps"] - 1
-        drawn = self.sample(given, own)[:, first : first + self.config["action_steps"]].cpu()
+        drawn = self.sample(given, own, continuations=continuations)[
+            :, first : first + self.config["action_steps"]
+        ].cpu()
         if not bool(torch.isfinite(drawn).all()):
             raise ActionError("the model gave an action that is not finite; nothing is sent to the robot")
         kept = drawn.clamp(self.low, self.high)
@@ -234,6 +266,13 @@ class DiffusionPolicy(PretrainedModel):
         return (
             ActionChunk(actions=actions[0], clamped=flags[0]) if single else ActionChunk(actions=actions, clamped=flags)
         )
+
+    def check_one(self, observations: Mapping[str, Any]) -> dict[str, Shaped[np.ndarray, "o ..."]]:
+        """The last observations of one robot as they must be. Raises ObservationError for any other."""
+        given, single = self._checked(observations)
+        if not single:
+            raise ObservationError("there are observations of several robots; one was expected")
+        return {name: values[0].cpu().numpy() for name, values in given.items()}
 
     def _checked(self, observations: Mapping[str, Any]) -> tuple[dict[str, Tensor], bool]:
         """Observations as tensors with a batch axis, and whether there was none."""

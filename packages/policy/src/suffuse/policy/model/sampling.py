@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Generator, Tensor
 
+from suffuse.policy.model.continuation import Towards
 from suffuse.policy.model.noise import NoiseProcess, Prediction, Sampler
 
 
@@ -59,22 +60,34 @@ class Sampling:
         self._before: Tensor | None = None
 
     def step(
-        self, number: int, x: Float[Tensor, "b h a"], found: Float[Tensor, "b h a"], generators: list[Generator]
+        self,
+        number: int,
+        x: Float[Tensor, "b h a"],
+        found: Float[Tensor, "b h a"],
+        generators: list[Generator],
+        *,
+        towards: Towards | None = None,
     ) -> Float[Tensor, "b h a"]:
-        """Noisy actions one step on; fresh noise, where there is any, comes from each sample's own generator."""
+        """Noisy actions one step on; fresh noise, where there is any, comes from each sample's own generator.
+
+        `towards` moves the clean actions, and what the network found by as much as makes it speak of those.
+        """
         step = self._schedule.steps[number]
         onward = x * step.here
-        if step.found:
-            onward.add_(found, alpha=step.found)
-        if step.now or step.before:
+        if step.now or step.before or towards is not None:
             clean = torch.add(x * step.clean[0], found, alpha=step.clean[1])
             if self._schedule.clip is not None:
                 clean.clamp_(-self._schedule.clip, self._schedule.clip)
+            if towards is not None:
+                moved = towards(clean) - clean
+                clean, found = clean + moved, found + moved / step.clean[1]
             onward.add_(clean, alpha=step.now)
             if step.before:
                 assert self._before is not None
                 onward.add_(self._before, alpha=step.before)
             self._before = clean
+        if step.found:
+            onward.add_(found, alpha=step.found)
         if step.noise:
             onward.add_(draw(x.shape[1:], generators, x.device), alpha=step.noise)
         return onward
@@ -103,7 +116,7 @@ def make_schedule(process: NoiseProcess, sampler: Sampler, steps: int) -> Schedu
         return Schedule(
             times=times, clip=None,
             steps=tuple(
-                Step(clean=(1.0, 0.0), here=1.0, found=after - now) for now, after in pairwise(spread)
+                Step(clean=(1.0, -now), here=1.0, found=after - now) for now, after in pairwise(spread)
             ),
         )  # fmt: skip
     if sampler == "dpm":

@@ -1,0 +1,113 @@
+"""Success against CPU time per chunk: samplers, their numbers of steps, shortcuts, and the baselines beside them.
+
+    python benchmarks/policy_curve.py --model pusht [--baseline my-bc-model] [--episodes 100] [--first-seed 100000]
+        [--points ddpm:100,ddim:10,ddpm:100:bac:0.2] [--json curve.json] [--figure curve.png]
+
+Each point is an evaluation with the same seeds. CPU time is that of one robot's chunk on one thread. With --json,
+points that are in the file already are not measured again, so that a run can be ended and gone on with.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import describe
+
+from suffuse.policy import evaluate
+
+ENV = "gym_pusht/PushT-v0"
+POINTS = (
+    "ddpm:100", "ddpm:50", "ddim:20", "ddim:10", "ddim:5", "ddim:3", "ddim:2", "dpm:10", "dpm:5", "dpm:3",
+    "ddpm:100:bac:0.3", "ddpm:100:bac:0.2", "ddpm:100:bac:0.15",
+    "ddpm:100:uniform:0.3", "ddpm:100:uniform:0.2", "ddpm:100:uniform:0.15",
+    "ddim:10:bac:0.6", "ddim:10:uniform:0.6", "dpm:10:bac:0.6", "dpm:10:uniform:0.6",
+)  # fmt: skip
+
+
+def measure(model: str, point: str, episodes: int, first_seed: int) -> dict[str, Any]:
+    """The figures of one point: sampler:steps, or sampler:steps:shortcut:budget; `own` is the model's way."""
+    settings: dict[str, Any] = {}
+    if point != "own":
+        parts = point.split(":")
+        settings = {"sampler": parts[0], "steps": int(parts[1])}
+        if len(parts) == 4:
+            settings |= {"shortcut": parts[2], "budget": float(parts[3])}
+    result = evaluate(model, ENV, episodes=episodes, first_seed=first_seed, **settings).to_dict()
+    del result["outcomes"]
+    return result
+
+
+def row(name: str, result: dict[str, Any]) -> str:
+    """A line of the table."""
+    success, reward = result["ci95"]["success_rate"], result["ci95"]["mean_max_reward"]
+    time = "" if result["cpu_ms_per_chunk"] is None else f"{result['cpu_ms_per_chunk']:.1f}"
+    return (
+        f"| {name} | {time} | {100 * result['success_rate']:.0f} % ({100 * success[0]:.0f} to {100 * success[1]:.0f}) "
+        f"| {result['mean_max_reward']:.3f} ({reward[0]:.3f} to {reward[1]:.3f}) | {result['episodes']} |"
+    )
+
+
+def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
+    """The curve as a picture."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    kinds = {"ddpm": "o", "ddim": "s", "dpm": "^"}
+    colours = {"": "black", "bac": "tab:red", "uniform": "tab:blue"}
+    for point, result in results.items():
+        parts = point.split(":")
+        if parts[0] not in kinds:
+            continue
+        colour = colours[parts[2] if len(parts) == 4 else ""]
+        low, high = result["ci95"]["mean_max_reward"]
+        middle = result["mean_max_reward"]
+        axes.errorbar(
+            result["cpu_ms_per_chunk"], middle, yerr=[[middle - low], [high - middle]], fmt=kinds[parts[0]],
+            color=colour, capsize=2, markersize=5,
+        )  # fmt: skip
+        axes.annotate(
+            parts[1], (result["cpu_ms_per_chunk"], middle), fontsize=7, textcoords="offset points", xytext=(4, 3)
+        )
+    for name, marker in kinds.items():
+        axes.plot([], [], marker, color="black", label=name.upper())
+    for name, colour in colours.items():
+        axes.plot([], [], color=colour, label=name.upper() if name == "bac" else name or "in full")
+    axes.set(xscale="log", xlabel="CPU milliseconds of a chunk", ylabel="mean over episodes of the largest reward")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure, print a line for each point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="pusht")
+    parser.add_argument("--baseline", help="a model trained by the recipe pusht-bc")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--first-seed", type=int, default=100_000)
+    parser.add_argument("--points", default=",".join(POINTS))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(describe())
+    print("| | CPU ms a chunk | success (95 % interval) | mean max reward (95 % interval) | episodes |")
+    print("|---|---|---|---|---|")
+    kept = json.loads(args.json.read_text()) if args.json and args.json.is_file() else {}
+    jobs = [(point, args.model, point) for point in args.points.split(",") if point]
+    jobs += [("behaviour cloning", args.baseline, "own")] if args.baseline else []
+    jobs += [("planner", "planner", "own"), ("random", "random", "own")]
+    for name, model, point in jobs:
+        key = f"{name} {model} {args.episodes} {args.first_seed}"
+        if key not in kept:
+            kept[key] = measure(model, point, args.episodes, args.first_seed)
+            if args.json:
+                args.json.write_text(json.dumps(kept, indent=1) + "\n")
+        print(row(name, kept[key]), flush=True)
+    if args.figure:
+        draw({name: kept[f"{name} {model} {args.episodes} {args.first_seed}"] for name, model, _ in jobs}, args.figure)
+
+
+if __name__ == "__main__":
+    main()
