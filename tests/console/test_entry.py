@@ -47,6 +47,7 @@ def interrupted(module: str, argv: list[str], libraries: Path) -> tuple[int, str
     [
         ("suffuse.commands.trajectory", ["suffuse-trajectory", "info"]),
         ("suffuse.commands.policy", ["suffuse-policy", "info"]),
+        ("suffuse.commands.backbone", ["suffuse-backbone", "study"]),
         ("suffuse.commands.suffuse", ["suffuse", "policy", "info"]),
     ],
 )
@@ -67,7 +68,7 @@ def test_what_runs_first_imports_no_library() -> None:
     code = """if True:
         import sys
         before = set(sys.modules)
-        import suffuse.commands.trajectory, suffuse.commands.policy, suffuse.commands.suffuse
+        import suffuse.commands.trajectory, suffuse.commands.policy, suffuse.commands.backbone, suffuse.commands.suffuse
         print({name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from suffuse.console import UserError, check_writable, replacing
+from suffuse.console import UserError, check_writable, replacing, write_json
 
 
 class HouseError(UserError):
@@ -64,6 +64,16 @@ def test_a_folder_appears_whole_or_not_at_all() -> None:
     with pytest.raises(UserError, match="other: cannot be written: No such file"), replacing(Path("other")):
         pass
     assert names() == ["folder"]
+
+
+def test_json_is_written_whole() -> None:
+    write_json(Path("a.json"), {"at": Path("x"), "n": [1, 2.5, None]})
+    assert Path("a.json").read_text() == '{\n  "at": "x",\n  "n": [\n    1,\n    2.5,\n    null\n  ]\n}\n'
+    with pytest.raises(ValueError, match="Circular"):
+        write_json(Path("a.json"), (loop := [], loop.append(loop))[0])
+    with pytest.raises(HouseError, match=r"absent/a\.json: cannot be written"):
+        write_json(Path("absent/a.json"), {}, error=HouseError)
+    assert names() == ["a.json"]
 
 
 def test_permissions_are_those_of_any_new_file() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from suffuse.console.entry import interruptible, start
     from suffuse.console.errors import INTERRUPTED, WRONG_INPUT, UserError, because, shown
-    from suffuse.console.files import check_writable, replacing
+    from suffuse.console.files import check_writable, replacing, write_json
     from suffuse.console.models import (
         CONFIG_FILE,
         WEIGHTS_FILE,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "entry": ("interruptible", "start"),
     "errors": ("INTERRUPTED", "WRONG_INPUT", "UserError", "because", "shown"),
-    "files": ("check_writable", "replacing"),
+    "files": ("check_writable", "replacing", "write_json"),
     "models": (
         "CONFIG_FILE",
         "WEIGHTS_FILE",
@@ -73,6 +73,7 @@ __all__ = [
     "tensor_sizes",
     "versions",
     "whole",
+    "write_json",
     "write_run",
 ]
 

@@ -1,11 +1,13 @@
 """Files and folders that appear whole or not at all."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -52,6 +54,12 @@ def replacing(
                 os.replace(temporary, goal)
     except cannot_be_written as failure:
         raise error(f"{path}: cannot be written: {because(failure)}") from failure
+
+
+def write_json(path: Path, value: Any, *, error: type[UserError] = UserError) -> None:
+    """Write what JSON can hold, and anything else as its text. Raises `error` if `path` cannot be written."""
+    with replacing(path, error=error) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def _is_a_stream(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """`run.json`: what made a file, written beside it."""
 
-import json
 import platform
 import re
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from suffuse.console.files import replacing
+from suffuse.console.files import write_json
 
 
 def file_hash(path: Path) -> str:
@@ -43,6 +42,5 @@ def write_run(out: Path, distribution: str, arguments: dict[str, Any], **facts: 
         "versions": versions(distribution),
         **facts,
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+    write_json(path, record)
     return path

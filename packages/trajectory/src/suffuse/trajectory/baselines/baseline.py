@@ -1,6 +1,5 @@
 """What every baseline is: fitted to trips on a network, answering requests with trips, kept as safetensors and JSON."""
 
-import json
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from suffuse.console import because, read_object, replacing
+from suffuse.console import because, read_object, replacing, write_json
 from suffuse.trajectory.baselines.tensors import counts
 from suffuse.trajectory.baselines.travel_times import TravelTimes
 from suffuse.trajectory.errors import ModelError, RequestError
@@ -104,8 +103,7 @@ class Baseline(ABC):
         with replacing(directory / TENSORS_FILE, error=ModelError) as temporary:
             save_file(arrays, temporary)
         said = {"baseline": self.name, "format": FORMAT, "network": fingerprint(self.network), "settings": settings}
-        with replacing(directory / SETTINGS_FILE, error=ModelError) as temporary:
-            temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        write_json(directory / SETTINGS_FILE, said, error=ModelError)
 
     @classmethod
     def load(cls, directory: Path, network: RoadNetwork) -> "Baseline":

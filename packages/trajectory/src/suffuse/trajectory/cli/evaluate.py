@@ -1,13 +1,12 @@
 """`evaluate`: generated trips against real ones, beside the floor and the baselines."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from suffuse.console import check_writable, replacing, say, stderr
+from suffuse.console import check_writable, say, stderr, write_json
 from suffuse.trajectory.baselines import BASELINES, Baseline
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error
@@ -95,6 +94,5 @@ def evaluate(
             pairing=pairing, on_row=lambda row: status.update(f"Scoring {row}"),  # type: ignore[arg-type]
         )  # fmt: skip
     if json_out is not None:
-        with replacing(json_out) as temporary:
-            temporary.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(json_out, result.to_dict())
     Console(width=max(Console().width, 132)).print(result.table())
