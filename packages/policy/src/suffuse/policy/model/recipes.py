@@ -23,6 +23,7 @@ def pusht(*, steps: int = 30_000, seed: int = 0, batch: int = 128, learning_rate
             "horizon": 10,
             "denoiser": {"type": "transformer", "width": 192, "depth": 6, "heads": 3},
             "noise": {"prediction": "v_prediction", "clip": 5.0},
+            "sampling_steps": 5,
             "relative_to": "agent_pos",
             "action_low": [0.0, 0.0],
             "action_high": [SIDE, SIDE],
