@@ -13,7 +13,7 @@ Model = Annotated[
     str,
     typer.Option("--model", help="dit or unet (the study's), or the folder of a diffusers pipeline."),
 ]
-Budget = Annotated[float, number("--budget", 0, 1, "Share of the full work that a generation may take.", but=0)]
+Budget = Annotated[float, number("--budget", 0.0, 1.0, "Share of the full work that a generation may take.", but=0.0)]
 Steps = Annotated[int | None, whole("--steps", 2, 10_000, "Steps of a generation. Default: 30 for the study, else 50.")]
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help="A file with a prompt on each line, for pipelines that take prompts.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -32,6 +32,7 @@ class Trial:
     run: Callable[[Scene], Run]
 
 
+@runtime_checkable
 class Method(Protocol):
     """A way to spend less on a generation."""
 

@@ -67,7 +67,7 @@ class Scene:
                 images.append(
                     sample(model, labels[rows], noise[rows], steps=steps, guidance=self.guidance, before=before)
                 )
-        return Run(torch.cat(images), counter.total, time.process_time() - begun)
+        return Run(torch.cat(images), float(counter.total), time.process_time() - begun)
 
     def full(self, steps: int = STEPS) -> Run:
         """The model as it is, in `steps` steps; kept."""

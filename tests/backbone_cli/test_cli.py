@@ -1,0 +1,75 @@
+"""The verbs, on a tiny pipeline saved by diffusers, and what they refuse."""
+
+import json
+from pathlib import Path
+
+import diffusers
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from suffuse.backbone_cli.cli import app
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DDPM pipeline with random weights."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DModel(
+        sample_size=16,
+        layers_per_block=1,
+        block_out_channels=(4, 8, 8),
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
+        norm_num_groups=2,
+    )
+    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
+    return folder
+
+
+def test_calibrate_and_report_on_a_pipeline(pipeline: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cache.json"
+    given = ["--model", pipeline, "--steps", 14]
+    done = run("calibrate", *given, "--shortcut", "feature-inheritance", "--budget", 0.8, "--episodes", 1, "--out", out)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert (found["shortcut"], found["budget"], found["model"]) == ("feature-inheritance", 0.8, "UNet2DModel")
+    assert json.loads((tmp_path / "cache.json.run.json").read_text())["fraction"] == found["fraction"]
+    done = run("report", *given, "--shortcut", out, "--json", tmp_path / "report.json")
+    assert done.exit_code == 0, done.output
+    assert "feature-inheritance: " in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["fraction"] == pytest.approx(found["fraction"])
+    assert len(report["steps"]) == 14
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["report", "--model", "nowhere"], "--model is 'nowhere', but must be dit, unet or the folder of a pipeline"),
+        (["report", "--model", "dit", "--prompts", "x.txt"], "--prompts goes with a pipeline"),
+        (["report", "--model", "dit", "--budget", "0"], "'0' is no number from 0 to 1, 0 excluded"),
+        (["report", "--model", "dit", "--shortcut", "magic"], "there is no shortcut 'magic'"),
+        (["calibrate", "--model", "dit", "--out", "no/where.json"], "there is no folder no"),
+        (["benchmark", "--study", "gan"], "there is no study 'gan'; there are dit, unet"),
+        (["benchmark", "--budgets", "0.3,2"], "--budgets holds '2'"),
+        (["benchmark", "--methods", "magic"], "--methods is 'magic', but must be words of "),
+        (["study", "gan", "--out", "x"], "there is no study model 'gan'"),
+        (["study", "dit", "--out", "x", "--data", "nowhere"], "no Fashion-MNIST in nowhere"),
+        (["train", "magic", "--out", "x.safetensors"], "there is nothing to train for 'magic'"),
+        (["train", "ilf", "--out", "x.bin"], "must end in .safetensors"),
+    ],
+)
+def test_what_is_refused_is_said_in_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.output.split())
+    assert not list(tmp_path.iterdir())
