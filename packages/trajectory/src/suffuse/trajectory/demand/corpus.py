@@ -3,13 +3,13 @@
 import contextlib
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from suffuse.console import UserError, replacing
 from suffuse.trajectory.demand.config import DemandConfig
 from suffuse.trajectory.demand.simulate import simulate
 from suffuse.trajectory.errors import TrajectoryError
@@ -76,7 +76,7 @@ def simulated_trips(
         if on_progress is not None:
             on_progress(first + size)
     trips = concatenate(chunks)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UserError):  # no cache, or a full one: the trips are there all the same
         _save(trips, file)
     return trips
 
@@ -98,24 +98,18 @@ def _digest(network: RoadNetwork, config: DemandConfig) -> str:
 
 
 def _save(trips: Trips, file: Path) -> None:
-    """Write beside, then rename: a reader never sees half a file, and of two writers the last one wins."""
+    """A reader never sees half a file, and of two writers the last one wins."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(
-                stream,
-                start=trips.start,
-                segment=trips.segment.astype(np.int32),
-                enter_s=trips.enter_s,
-                duration_s=trips.duration_s,
-                depart=trips.depart,
-                trip_id=trips.trip_id.astype(np.str_),
-            )
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(file) as temporary:
+        np.savez_compressed(
+            temporary,
+            start=trips.start,
+            segment=trips.segment.astype(np.int32),
+            enter_s=trips.enter_s,
+            duration_s=trips.duration_s,
+            depart=trips.depart,
+            trip_id=trips.trip_id.astype(np.str_),
+        )
 
 
 def _load(file: Path) -> Trips | None:
