@@ -57,7 +57,7 @@ def test_a_calibration_keeps_its_budget_and_says_how_sure_it_is(policy: Diffusio
     assert found.error > 0
     tighter = calibrate(policy, moments, budget=0.45)
     assert tighter.fraction < found.fraction
-    with pytest.raises(ShortcutError, match="budget 0.05 cannot be reached"):
+    with pytest.raises(ShortcutError, match=r"budget 0\.05 cannot be reached"):
         calibrate(policy, moments, budget=0.05)
     whole = calibrate(policy, moments, budget=1.0)
     assert whole.error == 0
@@ -75,7 +75,7 @@ def test_a_uniform_shortcut_is_evenly_spread(policy: DiffusionPolicy) -> None:
 def test_a_calibration_is_kept_beside_the_model(
     policy: DiffusionPolicy, moments: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made once, read from then on; one that does not fit is refused, and one that cannot be kept is used all the same."""
+    """Made once, read from then on; one that does not fit is refused, one that cannot be kept is used all the same."""
     policy.save_pretrained(tmp_path / "model")
     monkeypatch.setattr("suffuse.policy.shortcuts.moments_of", lambda *_: moments)
     task = task_by_name(TASK)
