@@ -13,6 +13,7 @@ from suffuse.policy.api import evaluate as evaluate_model
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
+    DEFAULT_MODEL,
     Budget,
     Env,
     FirstSeed,
@@ -54,7 +55,7 @@ def table(result: Evaluation) -> Table:
 
 @app.command()
 def evaluate(
-    model: Model,
+    model: Model = DEFAULT_MODEL,
     env: Env = DEFAULT_ENV,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes.")] = 100,
     first_seed: FirstSeed = FIRST_HELD_OUT_SEED,

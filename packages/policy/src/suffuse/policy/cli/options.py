@@ -39,6 +39,7 @@ Data = Annotated[
     ),
 ]
 DEFAULT_ENV = PUSHT.name
+DEFAULT_MODEL = "pusht"
 
 
 def checked_sampler(name: str | None) -> Sampler | None:

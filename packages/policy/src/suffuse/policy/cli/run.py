@@ -11,6 +11,7 @@ from suffuse.policy.api import run as run_episode
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
+    DEFAULT_MODEL,
     Budget,
     Env,
     Model,
@@ -27,7 +28,7 @@ from suffuse.policy.environments.task import Episode
 
 @app.command()
 def run(
-    model: Model,
+    model: Model = DEFAULT_MODEL,
     env: Env = DEFAULT_ENV,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the episode.")] = FIRST_HELD_OUT_SEED,
     out: Annotated[Path | None, typer.Option("--out", help="Write a video of it: an .mp4 file.")] = None,

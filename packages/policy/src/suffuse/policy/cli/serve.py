@@ -10,6 +10,7 @@ from suffuse.console import Threads, say
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
+    DEFAULT_MODEL,
     Budget,
     Env,
     Model,
@@ -28,7 +29,7 @@ from suffuse.policy.shortcuts import use_shortcut
 
 @app.command()
 def serve(
-    model: Model,
+    model: Model = DEFAULT_MODEL,
     address: Annotated[str, typer.Option("--address", help="Where to listen.")] = "127.0.0.1:50051",
     scheduler: Scheduler = None,
     steps: Steps = None,
