@@ -31,7 +31,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., De
     ("arguments", "said"),
     [
         ("nonsense", "No such command 'nonsense' (see "),
-        ("evaluate", "Missing option '--model' (see "),
+        ("prepare", "Missing option '--out' (see "),
         ("evaluate --nonsense", "No such option: --nonsense"),
         ("evaluate --model random --first-seed -1", "'-1' is no whole number from 0 to"),
         ("evaluate --model random --steps x", "'x' is no whole number from 1 to"),
