@@ -24,6 +24,7 @@ from rich.table import Table
 from suffuse.backbone import use_threads
 from suffuse.trajectory import Requests, Trips, load_city, load_model, read_trips
 from suffuse.trajectory.baselines import RecursiveLogit
+from suffuse.trajectory.baselines.zone_path import ZonePathSettings
 from suffuse.trajectory.metrics import evaluate
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness
@@ -32,9 +33,7 @@ from suffuse.trajectory.model.usage import count_usage
 GRID = [
     Sharpness(temperature=1.0),
     Sharpness(temperature=0.8),
-    Sharpness(temperature=0.8, spread=0.5),
-    *(Sharpness(temperature=t, spread=s, route_choice=b) for b in (0.3, 0.6) for t in (1.0,) for s in (0.0, 0.5, 0.7)),
-    Sharpness(temperature=1.2, spread=0.5, route_choice=1.0),
+    *(Sharpness(temperature=1.0, spread=s, route_choice=b) for b in (0.3, 0.6) for s in (0.0, 0.3, 0.5, 0.7)),
 ]
 
 
@@ -54,8 +53,12 @@ def main() -> None:
     trips = read_trips(args.data, city, part="train")
     shuffled = np.random.default_rng(0).permutation(len(trips))
     real, rest = trips.take(shuffled[: args.n]), trips.take(np.sort(shuffled[args.n :]))
-    logit = RecursiveLogit.fit(city, rest)
     model = load_model(args.model, city)
+    known = model.logit
+    settings = ZonePathSettings(
+        depth=round(np.log2(known.turns.zone_of.max() + 1)), smoothing=known.smoothing, per_km=known.estimate.weights[1]
+    )
+    logit = RecursiveLogit.fit(city, rest, settings=settings)
     model = replace(model, city=CityFeatures(city, count_usage(city, rest)), logit=logit)
     asked = Requests.from_trips(real)
 

@@ -6,19 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from suffuse.backbone.discrete import ConfidenceDecoding
 from suffuse.trajectory.baselines import RecursiveLogit
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.candidates import collect_candidates
+from suffuse.trajectory.model.canvas import Encoded, RoadCanvas
 from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips, temperatures
+from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, caching, generate_trips, temperatures
 from suffuse.trajectory.model.pretrained import TripGenerator, load_model, read_sharpness
 from suffuse.trajectory.model.recipes import tiny
 from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.training import GENERATION_FILE, ROUTE_CHOICE_FOLDER, train_model
 from suffuse.trajectory.model.usage import count_usage
+from suffuse.trajectory.roads.reachability import hops_to
 from suffuse.trajectory.trips.table import Trips
+from suffuse.trajectory.workers import Job, Worker
 
 ONE_BY_ONE = ConfidenceDecoding(block=1, steps=1)
 
@@ -110,6 +114,27 @@ def test_a_trip_has_its_own_temperature_whoever_else_is_asked_for(model, network
     assert len(same.segment) != len(whole.segment) or (same.segment != whole.segment).any()
 
 
+def test_where_the_recursive_logit_is_silent_the_network_speaks_for_both(model, network, trips, logit, requests_on):
+    city = CityFeatures(network, count_usage(network, trips))
+    asked = requests_on(network, 6, 5)
+    hops = hops_to(network, asked.destination)
+    limit = hops[np.arange(6), asked.origin] + 8
+    canvas = RoadCanvas(
+        Encoded.of(model, city), asked.origin, asked.destination, asked.hour, hops, limit,
+        np.full((6, 1 + 8 * 4), 0.5), temperature=np.full(6, 1.7), weight=1.5,
+        route_choice=RouteChoice.towards(logit, asked.destination), **caching(ConfidenceDecoding(), 33),
+    )  # fmt: skip
+    canvas.propose(torch.zeros(6, dtype=torch.long), 8)
+    candidates, logits, probability, _ = canvas.proposal
+    silent = ~canvas.route_choice.speaks(candidates)
+    assert 0 < silent.sum() < len(silent)
+    for query in range(len(candidates)):
+        rows = slice(candidates.start[query], candidates.start[query + 1])
+        power = 2.5 / 1.7 if silent[query] else 1 / 1.7
+        wanted = np.exp(power * (logits[rows].astype(np.float64) - logits[rows].max()))
+        np.testing.assert_allclose(probability[rows], wanted / wanted.sum(), atol=1e-5)
+
+
 def test_temperatures_are_log_normal_about_their_median():
     uniform = (np.arange(10_000) + 0.5) / 10_000
     logs = np.log(temperatures(Sharpness(temperature=0.5, spread=0.6), uniform))
@@ -171,3 +196,15 @@ def test_a_broken_generation_file_is_named(tmp_path, content, said):
     (tmp_path / GENERATION_FILE).write_text(content)
     with pytest.raises(ModelError, match=said):
         read_sharpness(tmp_path)
+
+
+def test_a_best_guess_is_of_draws_without_spread(network, trips, requests_on, tmp_path):
+    recipe = replace(tiny(steps=2, batch=8), sharpness=Sharpness(temperature=1.1, spread=2.0, route_choice=0.5))
+    train_model(network, trips, tmp_path, recipe)
+    asked = requests_on(network, 20, 4)
+    answers = [
+        Worker(Job(city="", model=str(tmp_path), config=GenerationConfig(spread=spread), best_of=3), network)(asked, 0)
+        for spread in (None, 0.0, 2.0)
+    ]
+    assert_same(answers[0], answers[1])
+    assert len(answers[0].segment) != len(answers[2].segment) or (answers[0].segment != answers[2].segment).any()

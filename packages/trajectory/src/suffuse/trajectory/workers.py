@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 
@@ -58,9 +58,12 @@ class Worker:
         return draws[0] if len(draws) == 1 else medoids(self.network, draws)
 
     def _draw(self, requests: Requests, first: int, draw: int) -> Trips:
+        config = self.job.config
         if isinstance(self.model, Baseline):
-            return self.model.sample(requests, seed=self.job.config.seed + (draw << 32), first=first)
-        return self.model.sample(requests, seed=self.job.config.seed, first=first, config=self.job.config, draw=draw)
+            return self.model.sample(requests, seed=config.seed + (draw << 32), first=first)
+        if self.job.best_of > 1 and config.spread is None:  # what the odd trips do is of no use to a guess
+            config = replace(config, spread=0.0)
+        return self.model.sample(requests, seed=config.seed, first=first, config=config, draw=draw)
 
 
 _worker: Worker | Exception | None = None

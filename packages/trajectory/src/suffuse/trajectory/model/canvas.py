@@ -57,14 +57,13 @@ class Encoded:
 def _softmax(
     logits: ndarray,
     start: ndarray,
-    trip: ndarray,
     temperatures: ndarray,
     least: float,
     probability: ndarray,
     confidence: ndarray,
 ) -> None:
     for query in range(len(confidence)):
-        temperature = temperatures[trip[query]]
+        temperature = temperatures[query]
         a, b = start[query], start[query + 1]
         top = a
         for i in range(a, b):
@@ -189,7 +188,8 @@ class RoadCanvas:
         leftmost: count a position beside its left neighbour as sure, so that a decoder takes it first.
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
         route_choice: what a recursive logit says on the way to these destinations, or None.
-        weight: how many times its log-probabilities are added to those of the model.
+        weight: how many times its log-probabilities are added to those of the model, which speaks for both where the
+            recursive logit is silent.
         chunk: final positions are cached this many at a time, however many are final: equal shapes again.
         lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays; 0
             for a decoder whose windows are the chunks.
@@ -394,11 +394,13 @@ class RoadCanvas:
         for cache, dropped, weight in zip(self.caches, (False, True), weights, strict=False):
             hidden = self._run(trips, total, (start - self.cached).numpy(), cache, dropped=dropped, keep=False)
             logits += weight * self._score(hidden, flat, candidates, features, dropped=dropped)
+        temperature = self.temperature[candidates.row]
         if self.route_choice is not None:
             logits += self.weight * self.route_choice.log_odds(candidates)
+            temperature = np.where(self.route_choice.speaks(candidates), temperature, temperature / (1 + self.weight))
         probability = np.empty_like(logits)
         sure = np.empty(len(candidates), dtype=np.float32)
-        _softmax(logits, candidates.start, candidates.row, self.temperature, self.least, probability, sure)
+        _softmax(logits, candidates.start, temperature, self.least, probability, sure)
         self.proposal = (candidates, logits, probability, start.numpy())
         confidence = np.zeros((len(self.tokens), width), dtype=np.float32)
         if self.leftmost:  # a position beside its left neighbour is always the surest

@@ -1,13 +1,14 @@
 """What the recursive logit says about the next segment, for a model that samples from the product of both.
 
-Dimensions: b trips, d distinct destinations of them, s segments, t transitions, z zones in hand, m candidates.
+Dimensions: b trips, d distinct destinations of them, s segments, t transitions, z zones in hand, q masked positions, m
+candidates.
 """
 
 from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int
 from numba import njit
 from numpy import ndarray
 
@@ -24,10 +25,9 @@ LEAST_VALUE = 1e-300
 def _log_odds(
     trip: ndarray,
     left: ndarray,
-    left_gap: ndarray,
+    speaks: ndarray,
     start: ndarray,
     segment: ndarray,
-    destination: ndarray,
     first: ndarray,
     after: ndarray,
     log_weight: ndarray,
@@ -36,10 +36,9 @@ def _log_odds(
     value_row: ndarray,
     out: ndarray,
 ) -> None:
-    end = len(first) - 1
     for query in range(len(trip)):
         before, t = left[query], trip[query]
-        if left_gap[query] != 1 or before >= end or before == destination[t]:
+        if not speaks[query]:
             continue
         weight, value = log_weight[zone_row[t]], log_value[value_row[t]]
         for i in range(start[query], start[query + 1]):
@@ -83,16 +82,19 @@ class RouteChoice:
             value_row=value_row,
         )
 
+    def speaks(self, candidates: Candidates) -> Bool[ndarray, " q"]:
+        """True for positions whose left neighbour is known and is not the destination yet."""
+        left, last = candidates.left, self.destination[candidates.row]
+        return (candidates.left_gap == 1) & (left != last) & (left < self.graph.segments)
+
     def log_odds(self, candidates: Candidates) -> Float32[ndarray, " m"]:
         """Log-probability of each candidate beside its left neighbour, up to a constant for each position.
 
-        0 for positions whose left neighbour is still masked and for what follows the destination: there the recursive
-        logit says nothing.
+        0 where the recursive logit says nothing: see `speaks`.
         """
         out = np.zeros(len(candidates.segment), dtype=np.float32)
         _log_odds(
-            candidates.row, candidates.left, candidates.left_gap, candidates.start, candidates.segment,
-            self.destination, self.graph.start, self.graph.after, self.log_weight, self.zone_row, self.log_value,
-            self.value_row, out,
+            candidates.row, candidates.left, self.speaks(candidates), candidates.start, candidates.segment,
+            self.graph.start, self.graph.after, self.log_weight, self.zone_row, self.log_value, self.value_row, out,
         )  # fmt: skip
         return out
