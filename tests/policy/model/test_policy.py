@@ -190,7 +190,7 @@ def test_images_are_cropped_at_random_in_training_only(make_policy: Make) -> Non
         ({"horizon": 4}, "horizon is 4; it must be at least .* = 5"),
         ({"relative_to": "state"}, r"relative_to is 'state'; it must name an observation of shape \(2,\)"),
         ({"action_low": [0.0]}, "action_low has 1 numbers, an action has 2"),
-        ({"denoiser": {"type": "mlp"}}, "denoiser type is 'mlp'"),
+        ({"denoiser": {"type": "tree"}}, "denoiser type is 'tree'"),
         ({"sampling_steps": 101}, r"steps is 101; it must be in \[1, 100\]"),
         ({"crop": 0.0}, r"crop is 0.0; it must be in \(0, 1\]"),
         ({"observations": {"state": []}}, r"state has shape \(\); it must have one to three axes"),
@@ -260,7 +260,7 @@ def test_broken_configs_are_named(saved: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"horizon": 3}, {"horizon": "long"}, {"denoiser": {"type": "mlp"}}, {"observations": 3}]
+    "change", [{"horizon": 3}, {"horizon": "long"}, {"denoiser": {"type": "tree"}}, {"observations": 3}]
 )
 def test_configs_that_make_no_policy_are_named(saved: Path, change: dict[str, object]) -> None:
     config = json.loads((saved / CONFIG_FILE).read_text())

@@ -170,3 +170,41 @@ def test_the_recipe_of_pusht_starts_as_it_always_has(tmp_path: Path) -> None:
     assert sum(parameter.numel() for parameter in policy.parameters()) == 3_679_682
     losses = [record["values"]["loss"] for record in read_log(tmp_path / "model/run") if record["kind"] == "train"]
     np.testing.assert_allclose(losses, GOLDEN, rtol=0.03)
+
+
+def cloning(steps: int, **changes: object) -> Recipe:
+    """Plain behaviour cloning of the same windows."""
+    network = {
+        "horizon": 4, "action_steps": 3, "noise": {"process": "regression"}, "sampler": "mean", "sampling_steps": 1,
+        "denoiser": {"type": "mlp", "width": 32, "depth": 2},
+    }  # fmt: skip
+    return small(steps, policy=network, **changes)
+
+
+def test_behaviour_cloning_gives_the_mean(tmp_path: Path) -> None:
+    """Of two things that were done in the same place, it does what lies between, whatever the noise."""
+    place = np.tile(np.float32([[0.5], [-0.5]]), (40, 1)).repeat(5, axis=0)
+    action = np.where(np.arange(80) % 4 < 2, 1.0, -1.0).repeat(5)[:, None].astype(np.float32)
+    data = Demonstrations(columns={"state": place, "action": action}, episode_ends=np.arange(5, 401, 5))
+    policy = train_policy(data, tmp_path / "model", cloning(80, batch=64))
+    seen = {"state": np.full((2, 1), 0.5)}
+    first, other = (policy.predict_action_chunk(seen, generators=[Generator().manual_seed(s)]).actions for s in (0, 1))
+    np.testing.assert_array_equal(first, other)
+    np.testing.assert_allclose(first, np.zeros((3, 1)), atol=0.3)
+    with pytest.raises(ValueError, match="a regression model is sampled by mean"):
+        policy.use_sampler("ddim", 5)
+    with pytest.raises(ValueError, match=r"steps is 2; it must be in \[1, 1\]"):
+        policy.use_sampler("mean", 2)
+
+
+def test_training_begins_with_a_model(tmp_path: Path) -> None:
+    """With its weights and its normalisers, whatever the new data; one of another make is refused."""
+    first = train_policy(line(), tmp_path / "first", small(6))
+    wide = line().with_columns(action=line().columns["action"] * 5)
+    second = train_policy(
+        wide, tmp_path / "second", small(1, train=TrainConfig(steps=1, warmup_steps=0, learning_rate=1e-9)), init=first
+    )
+    for (name, ours), theirs in zip(second.state_dict().items(), first.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
+    with pytest.raises(ModelError, match="the model to begin with has denoiser"):
+        train_policy(line(), tmp_path / "third", cloning(1), init=first)
