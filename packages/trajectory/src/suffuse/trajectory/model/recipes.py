@@ -9,7 +9,7 @@ from suffuse.trajectory.model.batches import BatchConfig
 from suffuse.trajectory.model.generate import Sharpness
 from suffuse.trajectory.model.training import Recipe
 
-REAL_DRIVERS = Sharpness(temperature=1.6, spread=0.25, route_choice=1.0)
+REAL_DRIVERS = Sharpness(temperature=1.8, spread=0.35, route_choice=1.0)
 """Chosen by `benchmarks/trajectory_sharpness.py` on training trips."""
 
 
