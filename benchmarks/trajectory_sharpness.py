@@ -33,7 +33,8 @@ from suffuse.trajectory.model.usage import count_usage
 GRID = [
     Sharpness(temperature=1.0),
     Sharpness(temperature=0.8),
-    *(Sharpness(temperature=1.0, spread=s, route_choice=b) for b in (0.3, 0.6) for s in (0.0, 0.3, 0.5, 0.7)),
+    *(Sharpness(temperature=1.0, spread=s, route_choice=b) for b in (0.3, 0.6) for s in (0.0, 0.3)),
+    *(Sharpness(temperature=t, spread=s, route_choice=1.0) for t in (1.5, 1.8) for s in (0.0, 0.35, 0.5)),
 ]
 
 
