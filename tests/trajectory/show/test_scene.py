@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from suffuse.trajectory.errors import RoadNetworkError, TripError
+from suffuse.trajectory.errors import TripError, TripError
 from suffuse.trajectory.show import plot, plot_trips
 from suffuse.trajectory.show.scene import duration_text, make_scene
 from suffuse.trajectory.trips.table import Trips
@@ -84,7 +84,7 @@ def test_number_of_singles(singles, trips, network, tmp_path):
 
 
 def test_a_folder_that_is_not_there(trips, network, tmp_path):
-    with pytest.raises(RoadNetworkError, match="there is no folder"):
+    with pytest.raises(TripError, match="there is no folder"):
         plot_trips(trips, network, tmp_path / "nowhere" / "map.html")
 
 
@@ -96,7 +96,7 @@ def test_a_map_appears_whole_or_not_at_all(trips, network, tmp_path, monkeypatch
     out = tmp_path / "map.html"
     out.write_text("the old one")
     monkeypatch.setitem(plot.WRITERS, ".html", half)
-    with pytest.raises(RoadNetworkError, match=r"map.html: cannot be written: No space left on device"):
+    with pytest.raises(TripError, match=r"map.html: cannot be written: No space left on device"):
         plot_trips(trips, network, out)
     assert [path.name for path in tmp_path.iterdir()] == ["map.html"]
     assert out.read_text() == "the old one"
