@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from suffuse.trajectory.errors import TripError, TripError
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.show import plot, plot_trips
 from suffuse.trajectory.show.scene import duration_text, make_scene
 from suffuse.trajectory.trips.table import Trips
