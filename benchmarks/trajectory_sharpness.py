@@ -4,7 +4,7 @@
 
 DIR is a model trained by `benchmarks/trajectory_sf.py`. `-n` trips of the *training* days are asked for again; neither
 the flows that the model reads nor the recursive logit have counted them. (The network's weights have seen each about
-twice; they know no segment by name.) The kept-out days are not touched. Two draws a request: `score` is the kernel
+twice; they know no segment by name.) The kept-out days are not read. Two draws a request: `score` is the kernel
 score of the length-weighted overlap, mean overlap with the real trip less half of that of the two draws; it is proper,
 so the true distribution has the greatest one.
 """

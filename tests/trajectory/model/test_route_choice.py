@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from suffuse.backbone.discrete import ConfidenceDecoding
+from suffuse.trajectory.api import generate
 from suffuse.trajectory.baselines import RecursiveLogit
+from suffuse.trajectory.describe import describe_model
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.candidates import collect_candidates
 from suffuse.trajectory.model.canvas import Encoded, RoadCanvas
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, caching, generate_trips, temperatures
-from suffuse.trajectory.model.pretrained import TripGenerator, load_model, read_sharpness
+from suffuse.trajectory.model.pretrained import TripGenerator, load_model, read_sharpness, sharpness_on
 from suffuse.trajectory.model.recipes import tiny
 from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.training import GENERATION_FILE, ROUTE_CHOICE_FOLDER, train_model
@@ -149,6 +151,10 @@ def test_a_model_directory_keeps_how_it_is_used(network, trips, requests_on, tmp
     loaded = load_model(tmp_path, network)
     assert isinstance(loaded, TripGenerator)
     assert loaded.own == recipe.sharpness
+    facts = describe_model(tmp_path)
+    assert facts["generation"] == {"temperature": 1.1, "spread": 0.3, "route_choice": 0.5}
+    assert facts["recursive_logit"] is True
+    assert sharpness_on(tmp_path, network) == recipe.sharpness
     asked = requests_on(network, 15, 4)
     said = GenerationConfig(temperature=1.1, spread=0.3, route_choice=0.5)
     assert_same(loaded.sample(asked, seed=2), loaded.sample(asked, seed=2, config=said))
@@ -165,14 +171,14 @@ def test_abroad_nothing_is_known_of_route_choice(network, trips, make_grid, requ
     other = make_grid(5)
     abroad = load_model(tmp_path, other)
     assert isinstance(abroad, TripGenerator)
-    assert abroad.own == Sharpness()
+    assert abroad.own == sharpness_on(tmp_path, other) == Sharpness()
     asked = requests_on(other, 5, 0)
     assert len(abroad.sample(asked)) == 5
     with pytest.raises(ModelError, match=r"route_choice is 0\.5, but must be 0: .* holds no recursive logit"):
         abroad.sample(asked, config=GenerationConfig(route_choice=0.5))
 
     shutil.rmtree(tmp_path / ROUTE_CHOICE_FOLDER)
-    with pytest.raises(ModelError, match="route-choice"):
+    with pytest.raises(ModelError, match=r"asks for a recursive logit, but there is no folder .*route-choice"):
         load_model(tmp_path, network)
 
 
@@ -207,4 +213,5 @@ def test_a_best_guess_is_of_draws_without_spread(network, trips, requests_on, tm
         for spread in (None, 0.0, 2.0)
     ]
     assert_same(answers[0], answers[1])
+    assert_same(answers[0], generate(load_model(tmp_path, network), network, requests=asked, best_of=3))
     assert len(answers[0].segment) != len(answers[2].segment) or (answers[0].segment != answers[2].segment).any()

@@ -33,14 +33,19 @@ def generate(
 
     Raises:
         RequestError: if a destination cannot be reached.
+        ValueError: if `best_of` is below 1.
 
     """
+    if best_of < 1:
+        raise ValueError(f"best_of must be at least 1, got {best_of}")
     here = model.on(city)
     asked = draw_requests(city, n, seed=seed) if requests is None else requests
     if isinstance(here, Baseline):
         draws = [here.sample(asked, seed=seed + (draw << 32)) for draw in range(best_of)]
     else:
-        draws = [here.sample(asked, seed=seed, config=config, draw=draw) for draw in range(best_of)]
+        chosen = config or GenerationConfig()
+        chosen = chosen if best_of == 1 else chosen.for_guess()
+        draws = [here.sample(asked, seed=seed, config=chosen, draw=draw) for draw in range(best_of)]
     return draws[0] if best_of == 1 else medoids(city, draws)
 
 

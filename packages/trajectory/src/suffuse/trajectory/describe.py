@@ -1,5 +1,6 @@
 """Plain facts about a city, a model or a set of trips."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 
 from suffuse.console import WEIGHTS_FILE, read_object, tensor_sizes
 from suffuse.trajectory.errors import ModelError
-from suffuse.trajectory.model.pretrained import model_directory
+from suffuse.trajectory.model.pretrained import model_directory, read_sharpness
+from suffuse.trajectory.model.training import ROUTE_CHOICE_FOLDER
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
@@ -53,8 +55,11 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
     for path in (directory / name for name in ("city.json", "config.json", "baseline.json")):
         if path.is_file():
             facts[path.stem] = read_object(path, error=ModelError)
+    if "config" in facts:
+        facts["generation"] = asdict(read_sharpness(directory))
+        facts["recursive_logit"] = (directory / ROUTE_CHOICE_FOLDER).is_dir()
     weights = directory / WEIGHTS_FILE
     if weights.is_file():
         facts["parameters"] = sum(tensor_sizes(weights, error=ModelError).values())
-        facts["mebibytes"] = round(sum(f.stat().st_size for f in directory.iterdir() if f.is_file()) / 2**20, 2)
+        facts["mebibytes"] = round(sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()) / 2**20, 2)
     return facts

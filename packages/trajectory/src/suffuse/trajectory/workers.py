@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 
@@ -61,8 +61,8 @@ class Worker:
         config = self.job.config
         if isinstance(self.model, Baseline):
             return self.model.sample(requests, seed=config.seed + (draw << 32), first=first)
-        if self.job.best_of > 1 and config.spread is None:  # what the odd trips do is of no use to a guess
-            config = replace(config, spread=0.0)
+        if self.job.best_of > 1:
+            config = config.for_guess()
         return self.model.sample(requests, seed=config.seed, first=first, config=config, draw=draw)
 
 

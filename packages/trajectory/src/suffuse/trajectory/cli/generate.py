@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +12,13 @@ import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
 from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, shown, whole, write_run
+from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import MOST_TRIPS, City, Model, OnError, Out, Seed, checked_on_error
 from suffuse.trajectory.demand.draw_requests import draw_requests
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
-from suffuse.trajectory.model.pretrained import TripGenerator
+from suffuse.trajectory.model.pretrained import model_directory, sharpness_on
 from suffuse.trajectory.od import parse_depart, read_requests
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
@@ -166,13 +167,24 @@ def generate(
     trips = concatenate(parts)
     spent = time.perf_counter() - began
     write_trips(trips, open_network, out)
-    weights = Path(local.model.directory) / WEIGHTS_FILE if local and isinstance(local.model, TripGenerator) else None
+    used = what_was_used(model, network, config if best_of == 1 else config.for_guess())
     write_run(
         out, "suffuse-trajectory", arguments, trips=len(trips), seconds=round(spent, 3),
         trips_a_second=round(len(trips) / spent, 1), processes=count,
-        model_sha256=file_hash(weights) if weights else None, attribution=network.attribution,
+        attribution=network.attribution, **used,
     )  # fmt: skip
     say(f"{len(trips):,} trips written to {out} ({len(trips) / spent:,.0f} trips/s)")
+
+
+def what_was_used(model: str, network: RoadNetwork, config: GenerationConfig) -> dict[str, object]:
+    """For the record of a run: hash of the weights, and how their probabilities were used; nothing for a baseline."""
+    if model in BASELINES and not Path(model).exists():
+        return {}
+    directory = model_directory(model)
+    if not (directory / WEIGHTS_FILE).is_file():
+        return {}
+    sharpness = asdict(config.sharpness(sharpness_on(directory, network)))
+    return {"model_sha256": file_hash(directory / WEIGHTS_FILE), "sharpness": sharpness}
 
 
 def choose_decoding(name: str, blocks: int, steps: int, threshold: float) -> Decoding:

@@ -101,6 +101,10 @@ class GenerationConfig:
         asked = {name: getattr(self, name) for name in ("temperature", "spread", "route_choice")}
         return replace(own, **{name: value for name, value in asked.items() if value is not None})
 
+    def for_guess(self) -> "GenerationConfig":
+        """The same for draws of which the best guess is chosen: what odd trips do is of no use to it."""
+        return replace(self, spread=0.0) if self.spread is None else self
+
     @property
     def from_left(self) -> bool:
         """Whether positions beside their left neighbour come first."""

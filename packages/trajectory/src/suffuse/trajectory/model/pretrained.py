@@ -144,11 +144,20 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
         return TripGenerator(model=model, city=CityFeatures(network, None), directory=directory, facts=facts)
     observed = Usage.load(directory / USAGE_FILE, network)
     own = read_sharpness(directory)
-    logit = RecursiveLogit.load(directory / ROUTE_CHOICE_FOLDER, network) if own.route_choice > 0 else None
+    folder = directory / ROUTE_CHOICE_FOLDER
+    if own.route_choice > 0 and not folder.is_dir():
+        raise ModelError(f"{directory / GENERATION_FILE} asks for a recursive logit, but there is no folder {folder}")
+    logit = RecursiveLogit.load(folder, network) if folder.is_dir() else None
     assert logit is None or isinstance(logit, RecursiveLogit)
     return TripGenerator(
         model=model, city=CityFeatures(network, observed), directory=directory, facts=facts, own=own, logit=logit
     )
+
+
+def sharpness_on(directory: Path, network: RoadNetwork) -> Sharpness:
+    """How a model is used on a network where a request does not say: as suits it at home, by default abroad."""
+    at_home = read_object(directory / CITY_FILE, error=ModelError).get("fingerprint") == fingerprint(network)
+    return read_sharpness(directory) if at_home else Sharpness()
 
 
 def read_sharpness(directory: Path) -> Sharpness:

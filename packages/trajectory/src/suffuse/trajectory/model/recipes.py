@@ -10,7 +10,7 @@ from suffuse.trajectory.model.generate import Sharpness
 from suffuse.trajectory.model.training import Recipe
 
 REAL_DRIVERS = Sharpness(temperature=1.8, spread=0.35, route_choice=1.0)
-"""Chosen by `benchmarks/trajectory_sharpness.py` on training trips."""
+"""How they were chosen: docs/decisions/0010."""
 
 
 def la_serena(*, steps: int = 2500, seed: int = 0, batch: int = 128) -> Recipe:
