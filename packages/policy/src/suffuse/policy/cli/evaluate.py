@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, check_writable, progress, write_json
+from suffuse.console import Threads, check_writable, progress, whole, write_json
 from suffuse.policy.api import evaluate as evaluate_model
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
@@ -57,13 +57,13 @@ def table(result: Evaluation) -> Table:
 def evaluate(
     model: Model = DEFAULT_MODEL,
     env: Env = DEFAULT_ENV,
-    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes.")] = 100,
+    episodes: Annotated[int, whole("--episodes", 1, 1_000_000, "Episodes.")] = 100,
     first_seed: FirstSeed = FIRST_HELD_OUT_SEED,
     scheduler: Scheduler = None,
     steps: Steps = None,
     shortcut: Shortcut = None,
     budget: Budget = None,
-    slots: Annotated[int, typer.Option("--slots", min=1, help="Episodes run at once.")] = 50,
+    slots: Annotated[int, whole("--slots", 1, 4096, "Episodes run at once.")] = 50,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all figures, and every episode, as JSON.")
     ] = None,

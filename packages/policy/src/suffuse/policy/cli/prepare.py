@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from suffuse.console import number, progress, say, write_run
+from suffuse.console import number, progress, say, whole, write_run
 from suffuse.policy.cli.app import app
-from suffuse.policy.cli.options import DEFAULT_ENV, Env
+from suffuse.policy.cli.options import DEFAULT_ENV, MOST_SEED, Env
 from suffuse.policy.data import read_demonstrations, write_demonstrations
 from suffuse.policy.data.files import check_target
 from suffuse.policy.experts.demonstrate import demonstrate
@@ -30,8 +30,8 @@ def prepare(
     ] = None,
     fps: Annotated[float | None, number("--fps", 0.001, 1e6, "Moments a second, where --source does not say.")] = None,
     env: Env = DEFAULT_ENV,
-    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of the expert to keep.")] = 100,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="Seed of the first; the others follow.")] = 0,
+    episodes: Annotated[int, whole("--episodes", 1, 1_000_000, "Episodes of the expert to keep.")] = 100,
+    first_seed: Annotated[int, whole("--first-seed", 0, MOST_SEED, "Seed of the first; the others follow.")] = 0,
 ) -> None:
     """Write demonstrations: those of a scripted expert, or those of another file."""
     arguments = dict(locals())

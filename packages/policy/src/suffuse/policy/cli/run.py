@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, progress, replacing, write_run
+from suffuse.console import Threads, progress, replacing, whole, write_run
 from suffuse.policy.api import run as run_episode
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
     DEFAULT_MODEL,
+    MOST_SEED,
     Budget,
     Env,
     Model,
@@ -30,7 +31,7 @@ from suffuse.policy.environments.task import Episode
 def run(
     model: Model = DEFAULT_MODEL,
     env: Env = DEFAULT_ENV,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the episode.")] = FIRST_HELD_OUT_SEED,
+    seed: Annotated[int, whole("--seed", 0, MOST_SEED, "Seed of the episode.")] = FIRST_HELD_OUT_SEED,
     out: Annotated[Path | None, typer.Option("--out", help="Write a video of it: an .mp4 file.")] = None,
     scheduler: Scheduler = None,
     steps: Steps = None,

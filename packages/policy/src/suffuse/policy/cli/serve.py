@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, say
+from suffuse.console import Threads, say, whole
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
@@ -36,9 +36,9 @@ def serve(
     shortcut: Shortcut = None,
     budget: Budget = None,
     env: Env = DEFAULT_ENV,
-    clients: Annotated[int, typer.Option("--clients", min=1, help="Robots served at once, at most.")] = 64,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Chunks drawn at once, at most.")] = 32,
-    most_bytes: Annotated[int, typer.Option("--most-bytes", min=1024, help="Of a request.")] = 2**22,
+    clients: Annotated[int, whole("--clients", 1, 10_000, "Robots served at once, at most.")] = 64,
+    batch: Annotated[int, whole("--batch", 1, 100_000, "Chunks drawn at once, at most.")] = 32,
+    most_bytes: Annotated[int, whole("--most-bytes", 1024, 2**30, "Of a request.")] = 2**22,
     refuse: Annotated[
         bool, typer.Option("--refuse", help="Refuse actions outside their bounds instead of clamping them.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, say, write_run
+from suffuse.console import Threads, say, whole, write_run
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import Data, Seed
 from suffuse.policy.data import Demonstrations, examine, read_demonstrations
@@ -42,8 +42,8 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     recipe: Annotated[str, typer.Option("--recipe", help=f"One of {', '.join(RECIPES)}.")] = "pusht",
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps instead of the recipe's.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Windows a step instead of the recipe's.")] = None,
+    steps: Annotated[int | None, whole("--steps", 1, 100_000_000, "Training steps instead of the recipe's.")] = None,
+    batch: Annotated[int | None, whole("--batch", 1, 100_000, "Windows a step instead of the recipe's.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Peak learning rate instead of the recipe's.")
     ] = None,
