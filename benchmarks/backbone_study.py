@@ -54,10 +54,12 @@ def main() -> None:
     else:
         rows = measured(given.study, given.n, given.seeds)
     seeds = sorted({row.seed for row in rows})
+    where = f"rows of `suffuse backbone benchmark --study {given.study}`" if given.rows else describe()
     about = (
-        f"`python benchmarks/backbone_study.py {given.study}`: {rows[0].n} samples of each of {len(seeds)} seed(s), "
+        f"`python benchmarks/backbone_study.py {given.study} -n {rows[0].n} "
+        f"--seeds {len(seeds)}`: {rows[0].n} samples of each of {len(seeds)} seed(s), "
         f"guidance {GUIDANCE}, full = 30 Euler steps, PSNR to 200 steps from the same noise (± 95 % interval), "
-        f"FD-fashion-cnn to the real test images, one thread, {describe()}. Best first.\n"
+        f"FD-fashion-cnn to the real test images, one thread; {where}. Best first.\n"
     )
     page = DOCS / f"study-{given.study}.md"
     page.write_text(f"# Study: {given.study}\n\n{about}\n{table(rows)}", encoding="utf-8")

@@ -34,7 +34,8 @@ GRID = [
     Sharpness(temperature=1.0),
     Sharpness(temperature=0.8),
     *(Sharpness(temperature=1.0, spread=s, route_choice=b) for b in (0.3, 0.6) for s in (0.0, 0.3)),
-    *(Sharpness(temperature=t, spread=s, route_choice=1.0) for t in (1.5, 1.8) for s in (0.0, 0.35, 0.5)),
+    Sharpness(temperature=1.7, spread=0.3, route_choice=1.0),
+    *(Sharpness(temperature=t, spread=s, route_choice=1.0) for t in (1.6, 1.8) for s in (0.0, 0.25, 0.35)),
 ]
 
 
@@ -56,6 +57,8 @@ def main() -> None:
     real, rest = trips.take(shuffled[: args.n]), trips.take(np.sort(shuffled[args.n :]))
     model = load_model(args.model, city)
     known = model.logit
+    if known is None:
+        sys.exit(f"{args.model} holds no recursive logit: train it with the recipe city")
     settings = ZonePathSettings(
         depth=round(np.log2(known.turns.zone_of.max() + 1)), smoothing=known.smoothing, per_km=known.estimate.weights[1]
     )

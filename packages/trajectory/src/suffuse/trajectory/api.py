@@ -1,10 +1,11 @@
 """The public functions: what the command line calls, and what a notebook needs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from suffuse.trajectory.baselines import Baseline
-from suffuse.trajectory.best_guess import medoids
+from suffuse.trajectory.best_guess import answered
 from suffuse.trajectory.demand.draw_requests import draw_requests
 from suffuse.trajectory.metrics import Evaluation
 from suffuse.trajectory.metrics import evaluate as score
@@ -40,13 +41,7 @@ def generate(
         raise ValueError(f"best_of must be at least 1, got {best_of}")
     here = model.on(city)
     asked = draw_requests(city, n, seed=seed) if requests is None else requests
-    if isinstance(here, Baseline):
-        draws = [here.sample(asked, seed=seed + (draw << 32)) for draw in range(best_of)]
-    else:
-        chosen = config or GenerationConfig()
-        chosen = chosen if best_of == 1 else chosen.for_guess()
-        draws = [here.sample(asked, seed=seed, config=chosen, draw=draw) for draw in range(best_of)]
-    return draws[0] if best_of == 1 else medoids(city, draws)
+    return answered(here, asked, replace(config or GenerationConfig(), seed=seed), best_of=best_of)
 
 
 def evaluate(

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from suffuse.trajectory.baselines import Baseline
+from suffuse.trajectory.model.generate import GenerationConfig
+from suffuse.trajectory.model.pretrained import TripGenerator
+from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips, concatenate
 
@@ -26,3 +30,18 @@ def medoids(network: RoadNetwork, draws: list[Trips]) -> Trips:
         score = (shared / (own[:, None] + own[None, :] - shared)).sum(axis=1)
         rows.append(int(np.argmax(score > score.max() - 1e-9)) * count + request)
     return concatenate(draws).take(np.array(rows))
+
+
+def answered(
+    model: TripGenerator | Baseline, requests: Requests, config: GenerationConfig, *, best_of: int = 1, first: int = 0
+) -> Trips:
+    """One trip a request: a draw with the seed of `config`, or the best guess of `best_of` draws.
+
+    `first` is the number of the first request in the whole job.
+    """
+    if isinstance(model, Baseline):
+        draws = [model.sample(requests, seed=config.seed + (draw << 32), first=first) for draw in range(best_of)]
+        return draws[0] if best_of == 1 else medoids(model.network, draws)
+    used = config if best_of == 1 else config.for_guess()
+    draws = [model.sample(requests, seed=config.seed, first=first, config=used, draw=draw) for draw in range(best_of)]
+    return draws[0] if best_of == 1 else medoids(model.city.network, draws)

@@ -17,7 +17,7 @@ import numpy as np
 
 from suffuse.backbone import use_threads
 from suffuse.trajectory.baselines import Baseline
-from suffuse.trajectory.best_guess import medoids
+from suffuse.trajectory.best_guess import answered
 from suffuse.trajectory.model.generate import GenerationConfig
 from suffuse.trajectory.model.pretrained import TripGenerator, load_model
 from suffuse.trajectory.requests import Requests
@@ -54,16 +54,7 @@ class Worker:
 
     def __call__(self, requests: Requests, first: int) -> Trips:
         """One trip a request: a draw, or the best guess of several."""
-        draws = [self._draw(requests, first, draw) for draw in range(self.job.best_of)]
-        return draws[0] if len(draws) == 1 else medoids(self.network, draws)
-
-    def _draw(self, requests: Requests, first: int, draw: int) -> Trips:
-        config = self.job.config
-        if isinstance(self.model, Baseline):
-            return self.model.sample(requests, seed=config.seed + (draw << 32), first=first)
-        if self.job.best_of > 1:
-            config = config.for_guess()
-        return self.model.sample(requests, seed=config.seed, first=first, config=config, draw=draw)
+        return answered(self.model, requests, self.job.config, best_of=self.job.best_of, first=first)
 
 
 _worker: Worker | Exception | None = None

@@ -71,35 +71,22 @@ def study_unet() -> nn.Module:
     return model
 
 
+def settings(*, steps: int, learning_rate: float) -> TrainConfig:
+    """How a model of the study is trained."""
+    return TrainConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        warmup_steps=200,
+        ema_decay=0.998,
+        checkpoint_every_steps=500,
+        checkpoint_every_seconds=300.0,
+        mixed_precision="bf16",
+    )
+
+
 RECIPES = {
-    "dit": Recipe(
-        name="study-dit",
-        make=study_dit,
-        batch=32,
-        config=TrainConfig(
-            steps=3000,
-            learning_rate=1.5e-3,
-            warmup_steps=200,
-            ema_decay=0.998,
-            checkpoint_every_steps=500,
-            checkpoint_every_seconds=300.0,
-            mixed_precision="bf16",
-        ),
-    ),
-    "unet": Recipe(
-        name="study-unet",
-        make=study_unet,
-        batch=32,
-        config=TrainConfig(
-            steps=2000,
-            learning_rate=1e-3,
-            warmup_steps=200,
-            ema_decay=0.998,
-            checkpoint_every_steps=500,
-            checkpoint_every_seconds=300.0,
-            mixed_precision="bf16",
-        ),
-    ),
+    "dit": Recipe(name="study-dit", make=study_dit, batch=32, config=settings(steps=3000, learning_rate=1.5e-3)),
+    "unet": Recipe(name="study-unet", make=study_unet, batch=32, config=settings(steps=2000, learning_rate=1e-3)),
 }
 """The recipes by the word that the command takes."""
 
