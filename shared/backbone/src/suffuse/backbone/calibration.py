@@ -13,6 +13,7 @@ from torch import Tensor
 from suffuse.backbone.acceleration import accelerate, denoisers
 from suffuse.backbone.engine.budget import check_budget
 from suffuse.backbone.engine.errors import ShortcutError
+from suffuse.backbone.engine.session import Session
 from suffuse.backbone.engine.shortcut import Shortcut
 from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache, schedule_updates
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
@@ -103,71 +104,64 @@ def calibrate(
     check_budget(budget)
     if episodes < 1:
         raise ShortcutError(f"episodes must be at least 1, got {episodes}")
-    model = type(denoisers(target)[0]).__name__
+
+    def run(plugin: Shortcut, between: Callable[[int], None]) -> Session:
+        with accelerate(target, plugin, steps=steps, calls_per_step=calls_per_step) as session:
+            for episode in range(episodes):
+                between(episode)
+        return session
+
+    def ignored(episode: int) -> None:
+        generate(episode)
+
+    error: float | None = None
+    spread: float | None = None
     if shortcut == BlockAdaptiveCache.name:
         recorder = Recorder()
-        with accelerate(target, recorder, steps=steps, calls_per_step=calls_per_step) as session:
-            for episode in range(episodes):
-                generate(episode)
+        run(recorder, ignored)
         parts, full = recorder.statistics()
         updates, fraction = schedule_updates(parts, full, budget)
         count = len(next(iter(parts.values())).similarity)
-        settings = {"steps": count, "updates": {name: list(chosen) for name, chosen in updates.items()}}
-        return Calibration(
-            shortcut=shortcut,
-            model=model,
-            budget=budget,
-            fraction=fraction,
-            episodes=episodes,
-            error=None,
-            settings=settings,
-            spread=float(np.mean([part.spread for part in parts.values()])),
-        )
-    if shortcut == ForecastCache.name:
+        settings: dict[str, Any] = {
+            "steps": count,
+            "updates": {name: list(chosen) for name, chosen in updates.items()},
+        }
+        spread = float(np.mean([part.spread for part in parts.values()]))
+    elif shortcut == ForecastCache.name:
         deltas = DeltaRecorder()
-        with accelerate(target, deltas, steps=steps, calls_per_step=calls_per_step):
-            for episode in range(episodes):
-                generate(episode)
+        run(deltas, ignored)
         grams, light = deltas.grams()
         runs, weights, fraction = schedule_runs(grams, light, budget, memory=MOST_MEMORY)
-        return Calibration(
-            shortcut=shortcut,
-            model=model,
-            budget=budget,
-            fraction=fraction,
-            episodes=episodes,
-            error=None,
-            settings={
-                "budget": budget,
-                "memory": MOST_MEMORY,
-                "steps": len(next(iter(grams.values()))),
-                "runs": list(runs),
-                "weights": weights,
-            },
-        )
-    references = [generate(episode) for episode in range(episodes)]
-    trials = []
-    for candidate in candidates(by_name(shortcut, budget=budget)):
-        errors = []
-        try:
-            with accelerate(target, candidate, steps=steps, calls_per_step=calls_per_step) as session:
-                for episode, reference in enumerate(references):
-                    difference = generate(episode).double() - reference.double()
-                    errors.append(float(difference.norm() / reference.double().norm()))
-        except ShortcutError:
-            continue  # this candidate cannot keep the budget
-        trials.append((sum(errors) / episodes, session.report().fraction, candidate))
-    if not trials:
-        raise ShortcutError(f"{shortcut} cannot keep budget {budget} with any of its settings")
-    error, fraction, best = min(trials, key=lambda trial: trial[0])
+        count = len(next(iter(grams.values())))
+        settings = {"budget": budget, "memory": MOST_MEMORY, "steps": count, "runs": list(runs), "weights": weights}
+    else:
+        references = [generate(episode) for episode in range(episodes)]
+        trials = []
+        for candidate in candidates(by_name(shortcut, budget=budget)):
+            errors: list[float] = []
+
+            def compared(episode: int, errors: list[float] = errors) -> None:
+                difference = generate(episode).double() - references[episode].double()
+                errors.append(float(difference.norm() / references[episode].double().norm()))
+
+            try:
+                session = run(candidate, compared)
+            except ShortcutError:
+                continue  # this candidate cannot keep the budget
+            trials.append((sum(errors) / episodes, session.report().fraction, candidate))
+        if not trials:
+            raise ShortcutError(f"{shortcut} cannot keep budget {budget} with any of its settings")
+        error, fraction, best = min(trials, key=lambda trial: trial[0])
+        settings = asdict(best)
     return Calibration(
         shortcut=shortcut,
-        model=model,
+        model=type(denoisers(target)[0]).__name__,
         budget=budget,
         fraction=fraction,
         episodes=episodes,
         error=error,
-        settings=asdict(best),
+        settings=settings,
+        spread=spread,
     )
 
 
