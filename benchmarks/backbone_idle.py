@@ -2,11 +2,10 @@
 
     python benchmarks/backbone_idle.py
 
-Four minutes of one idle core; threads are pinned to one. Each round runs a step of every kind, in an order that is drawn
-anew, so that whatever else the machine does falls on all alike; ratios are taken within a round. Every kind has a copy
-of the model to itself, so two bare copies show what chance and the place in memory do. What a session adds does not
-depend on how wide the model is; on one so narrow that a step takes next to nothing it is seen without the noise, in
-microseconds.
+Five minutes of one idle core; threads are pinned to one. Each round runs a step of every kind, in an order drawn anew,
+so that whatever else the machine does falls on all alike; ratios are taken within a round. Every kind has a copy of the
+model to itself, so two bare copies show what chance and the place in memory do. What a session adds does not depend on
+how wide the model is; on one so narrow that a step takes next to nothing it is seen without the noise, in microseconds.
 """
 
 import argparse
