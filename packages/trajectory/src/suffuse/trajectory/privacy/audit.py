@@ -1,0 +1,215 @@
+"""The audit: what generated trips, and if given a model, give away about the trips that were learned from.
+
+Held-out trips of the same people and places, which nothing was learned from, say what each figure is for a source that
+knows nothing: they are compared with the training trips just as the generated ones are.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from rich.table import Table
+
+from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.metrics.points import lengths_m
+from suffuse.trajectory.model.city import CityFeatures
+from suffuse.trajectory.model.pretrained import TripGenerator
+from suffuse.trajectory.privacy.attacks import Attack, attack
+from suffuse.trajectory.privacy.likelihood import nats_a_segment
+from suffuse.trajectory.privacy.nearest import nearest_overlap
+from suffuse.trajectory.privacy.subpaths import copies, longest_shared_m
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+LEAST = 20
+"""Fewer trips in a set say nothing."""
+
+BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """How near a set of trips comes to the trips that were learned from."""
+
+    n: int
+    copies: float
+    """Share that drive exactly the segments of a training trip."""
+    shared_m: float
+    """Median metres of the longest piece of way in common with a single training trip."""
+    shared_share: float
+    """Median of that over the trip's own metres."""
+    nearest: float
+    """Median overlap with the nearest of as many training trips as there are held-out ones; 1 is the same streets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What `audit` found."""
+
+    generated: Figures
+    holdout: Figures
+    """The same of held-out trips: what a source that never saw the training trips comes to."""
+    dcr_ratio: float
+    """Mean distance (1 - overlap) of generated trips to the nearest training trip, over that to the nearest of equally
+    many held-out ones: 1 where training trips are no nearer, 0 for copies."""
+    dcr_low: float
+    """Bounds of its 95 % bootstrap interval."""
+    dcr_high: float
+    nearer_to_training: float
+    """Share of generated trips whose nearest trip is a training trip rather than a held-out one; ties count half."""
+    attacks: dict[str, Attack]
+    """`nearest`: by overlap with the nearest generated trip. With a model `likelihood`: by the likelihood of a trip,
+    and `likelihood_gain`: by what the observed usage in the model directory adds to it."""
+    controls: dict[str, Attack]
+    """Scores that know nothing of what is audited: `length` of a trip, and `place`, its overlap with held-out trips
+    that are used for nothing else. Where they tell members from others, the two sets differ by more than membership."""
+
+    @property
+    def doubts(self) -> list[str]:
+        """A sentence for each control that tells training from held-out trips."""
+        return [
+            f"training and held-out trips differ in {name} (AUC {found.auc:.3f}, {found.low:.3f} to {found.high:.3f}): "
+            "attacks may have found that, not membership"
+            for name, found in self.controls.items()
+            if found.tells
+        ]
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything as plain values."""
+        return {**asdict(self), "doubts": self.doubts}
+
+    def table(self) -> Table:
+        """All figures as a rich table."""
+        table = Table(title="What the trips give away", title_justify="left")
+        for name in ("", "generated", "held out", "a source that knows nothing"):
+            table.add_column(name, justify="left" if name == "" else "right")
+        mine, theirs = self.generated, self.holdout
+        for words, a, b in (
+            ("exact copies of a training trip, %", 100 * mine.copies, 100 * theirs.copies),
+            ("longest piece shared with one, median m", mine.shared_m, theirs.shared_m),
+            ("the same over own length, %", 100 * mine.shared_share, 100 * theirs.shared_share),
+            ("overlap with the nearest one, %", 100 * mine.nearest, 100 * theirs.nearest),
+        ):
+            table.add_row(words, f"{a:.1f}", f"{b:.1f}", "as held out")
+        interval = f"{self.dcr_ratio:.3f} ({self.dcr_low:.3f} to {self.dcr_high:.3f})"
+        table.add_row("distance to training over to held out", interval, "", "1")
+        table.add_row("nearer to training than to held out, %", f"{100 * self.nearer_to_training:.1f}", "", "50")
+        for name, found in (
+            self.attacks | {f"control: {name}": found for name, found in self.controls.items()}
+        ).items():
+            said = f"{found.auc:.3f} ({found.low:.3f} to {found.high:.3f})"
+            table.add_row(f"AUC, {name.replace('_', ' ')}", said, "", "0.5")
+            if not name.startswith("control"):
+                table.add_row("  members caught at 1 % false alarms, %", f"{100 * found.caught:.1f}", "", "1")
+        return table
+
+
+def audit(
+    city: RoadNetwork,
+    train: Trips,
+    holdout: Trips,
+    generated: Trips,
+    *,
+    model: TripGenerator | None = None,
+    most: int = 2000,
+    seed: int = 0,
+) -> Audit:
+    """Compare generated trips with those that were learned from and with others of the same kind that were not.
+
+    Copies and shared pieces are looked for among all training trips. What depends on how many trips there are to be
+    near to, and the attacks, use random samples of one size: at most `most`, at most half of the held-out trips.
+
+    Args:
+        city: the roads of all the trips.
+        train: trips that were learned from.
+        holdout: trips of the same kind that nothing was learned from, drawn at random from the same source.
+        generated: what is to be published.
+        model: a model trained on `train`, to attack by likelihood as whoever has its directory can.
+        most: the most trips a sample.
+        seed: of the samples.
+
+    Raises:
+        TripError: if a set has too few trips.
+        ValueError: if `most` is below 20.
+
+    """
+    if most < LEAST:
+        raise ValueError(f"most must be at least {LEAST}, got {most}")
+    for name, trips, least in (
+        ("train", train, LEAST),
+        ("holdout", holdout, 2 * LEAST),
+        ("generated", generated, LEAST),
+    ):
+        if len(trips) < least:
+            raise TripError(f"{name} holds {len(trips)} trips, but an audit needs at least {least}")
+    rng = np.random.default_rng(seed)
+    size = min(most, len(train), len(holdout) // 2)
+    shuffled = rng.permutation(len(holdout))
+    others, reference = holdout.take(shuffled[:size]), holdout.take(shuffled[size : 2 * size])
+    members = _sample(train, size, rng)
+    shown = _sample(generated, most, rng)
+
+    to_train, members_score = nearest_overlap(city, shown, members)
+    to_others, others_score = nearest_overlap(city, shown, others)
+    attacks = {"nearest": attack(members_score, others_score)}
+    if model is not None:
+        attacks |= _by_likelihood(model, members, others)
+    low, high = _ratio_interval(1 - to_train, 1 - to_others, rng)
+    return Audit(
+        generated=_figures(city, train, shown, to_train),
+        holdout=_figures(city, train, others, nearest_overlap(city, others, members)[0]),
+        dcr_ratio=_ratio(1 - to_train, 1 - to_others),
+        dcr_low=low,
+        dcr_high=high,
+        nearer_to_training=float(((to_train > to_others) + 0.5 * (to_train == to_others)).mean()),
+        attacks=attacks,
+        controls={
+            "length": attack(lengths_m(city, members), lengths_m(city, others)),
+            "place": attack(nearest_overlap(city, members, reference)[0], nearest_overlap(city, others, reference)[0]),
+        },
+    )
+
+
+def _sample(trips: Trips, count: int, rng: np.random.Generator) -> Trips:
+    return trips if len(trips) <= count else trips.take(np.sort(rng.choice(len(trips), count, replace=False)))
+
+
+def _figures(city: RoadNetwork, train: Trips, trips: Trips, nearest: Float[ndarray, " k"]) -> Figures:
+    shared = longest_shared_m(city, trips, train)
+    return Figures(
+        n=len(trips),
+        copies=float(copies(trips, train).mean()),
+        shared_m=float(np.median(shared)),
+        shared_share=float(np.median(shared / lengths_m(city, trips))),
+        nearest=float(np.median(nearest)),
+    )
+
+
+def _by_likelihood(model: TripGenerator, members: Trips, others: Trips) -> dict[str, Attack]:
+    """Yeom et al. (2018): what was learned from is likelier. The gain is calibrated as Watson et al. (2022) have it."""
+    network = model.city.network
+    known = [nats_a_segment(model.model, model.city, trips) for trips in (members, others)]
+    found = {"likelihood": attack(-known[0], -known[1])}
+    if model.at_home:
+        blind = [nats_a_segment(model.model, CityFeatures(network), trips) for trips in (members, others)]
+        found["likelihood_gain"] = attack(blind[0] - known[0], blind[1] - known[1])
+    return found
+
+
+def _ratio(first: Float[ndarray, " k"], second: Float[ndarray, " k"]) -> float:
+    """Ratio of means; 1 where both are 0."""
+    below = float(second.mean())
+    above = float(first.mean())
+    return above / below if below > 0 else 1.0 if above == 0 else float("inf")
+
+
+def _ratio_interval(
+    first: Float[ndarray, " k"], second: Float[ndarray, " k"], rng: np.random.Generator
+) -> tuple[float, float]:
+    draws = []
+    for _ in range(BOOTSTRAPS):
+        rows = rng.integers(len(first), size=len(first))
+        draws.append(_ratio(first[rows], second[rows]))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
