@@ -2,7 +2,7 @@
 
     python benchmarks/backbone_idle.py
 
-Five minutes of one idle core; threads are pinned to one. Each round runs a step of every kind, in an order drawn anew,
+Three minutes of one idle core; threads are pinned to one. Each round runs a step of every kind, in an order drawn anew,
 so that whatever else the machine does falls on all alike; ratios are taken within a round. Every kind has a copy of the
 model to itself, so two bare copies show what chance and the place in memory do. What a session adds does not depend on
 how wide the model is; on one so narrow that a step takes next to nothing it is seen without the noise, in microseconds.
@@ -112,7 +112,7 @@ def measured(head: int, size: int, rounds: int) -> list[Kind]:
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=250)
+    parser.add_argument("--rounds", type=int, default=120)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     wide, narrow = measured(64, 32, rounds), measured(2, 4, 10 * rounds)

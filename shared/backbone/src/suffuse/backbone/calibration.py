@@ -130,10 +130,17 @@ def calibrate(
     elif shortcut == ForecastCache.name:
         deltas = DeltaRecorder()
         run(deltas, ignored)
-        grams, light = deltas.grams()
-        runs, weights, fraction = schedule_runs(grams, light, budget, memory=MOST_MEMORY)
-        count = len(next(iter(grams.values())))
-        settings = {"budget": budget, "memory": MOST_MEMORY, "steps": count, "runs": list(runs), "weights": weights}
+        grams, costs = deltas.grams()
+        schedule = schedule_runs(grams, costs, budget, memory=MOST_MEMORY)
+        fraction = schedule.fraction
+        settings = {
+            "budget": budget,
+            "memory": MOST_MEMORY,
+            "steps": len(next(iter(grams.values()))),
+            "runs": list(schedule.runs),
+            "partial": schedule.partial,
+            "weights": schedule.weights,
+        }
     else:
         references = [generate(episode) for episode in range(episodes)]
         trials = []

@@ -53,10 +53,13 @@ class SpanCache:
             if span[1] - 1 == index:
                 self._append(span, call.moment.step, self._given.pop(span), streams, values, self._extras.pop(span))
 
-    def keep_whole(self, span: Span, step: int, given: dict[str, Any], streams: Streams, output: Any) -> None:
-        """A span without extras has run in a step: what its first block was given and its last block returned."""
-        taken = {stream.argument: given[stream.argument] for stream in streams.streams}
-        self._append(span, step, taken, streams, unpack(output), {index: {} for index in range(*span)})
+    def keep_whole(
+        self, span: Span, step: int, given: dict[str, Any], first: Streams, last: Streams, output: Any
+    ) -> None:
+        """A span without extras has run in a step: what its first block was given and its last block returned, and the
+        streams of both, of which some may have ended in between."""
+        taken = {stream.argument: given[stream.argument] for stream in first.streams}
+        self._append(span, step, taken, last, unpack(output), {index: {} for index in range(*span)})
 
     def _append(
         self,

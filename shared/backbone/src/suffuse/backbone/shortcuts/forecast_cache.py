@@ -11,6 +11,9 @@ steps it has, in closed form, the weights with which the steps remembered forete
 the error that is left. An exact dynamic programme over the last `memory` steps that ran then finds the steps to run for
 which the sum of these errors is least.
 
+Whole steps alone would miss a budget by up to half a step. What is left of it goes to one light step, in which only the
+blocks at the front are foretold and those behind them run.
+
 Dimensions: k steps, m steps remembered, f features.
 """
 
@@ -28,10 +31,17 @@ from torch import Tensor
 from suffuse.backbone.engine.budget import check_budget
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.shortcut import Moment, Player, Scope, Shortcut, SiteCall
-from suffuse.backbone.engine.spans import Span, SpanCache
-from suffuse.backbone.shortcuts.delta_cache import spans_between
-from suffuse.backbone.sites import Backbone, Profile, Seen, Site
-from suffuse.backbone.sites.streams import unpack
+from suffuse.backbone.engine.spans import Span
+from suffuse.backbone.shortcuts.forecast_budget import (
+    block_shares,
+    farthest,
+    left_over,
+    may_be_partial,
+    rear_within,
+    runs_within,
+)
+from suffuse.backbone.shortcuts.span_player import SpanPlayer, blocks_of
+from suffuse.backbone.sites import Backbone, Profile, Site
 
 MOST_MEMORY = 3
 """The dynamic programme takes k ** (memory + 1) numbers."""
@@ -49,6 +59,7 @@ class ForecastCache(Shortcut):
         memory: From how many steps is foretold, in [1, 3]: by a polynomial of one degree less.
         steps: What calibration found is meant for this number of steps; None without calibration.
         runs: The steps in which the blocks run; without calibration they lie even.
+        partial: The step in which blocks at the rear run, as many as the budget leaves over for; with calibration only.
         weights: For each span, named by its first block, and each light step the weights of the steps remembered, the
             last one first; without calibration those of the polynomial.
 
@@ -63,6 +74,7 @@ class ForecastCache(Shortcut):
     memory: int = 2
     steps: int | None = None
     runs: Sequence[int] = ()
+    partial: int | None = None
     weights: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,6 +83,10 @@ class ForecastCache(Shortcut):
             raise ShortcutError(f"memory must be in [1, {MOST_MEMORY}], got {self.memory}")
         if self.steps is not None and not {0, self.steps - 1} <= set(self.runs) <= set(range(self.steps)):
             raise ShortcutError(f"runs must be in [0, {self.steps - 1}] with both ends, got {list(self.runs)}")
+        if self.partial is not None and not may_be_partial(self.partial, self.runs):
+            raise ShortcutError(
+                f"partial must be a step behind the second of the runs and none of them, got {self.partial}"
+            )
 
     @property
     def idle(self) -> bool:
@@ -86,30 +102,7 @@ class ForecastCache(Shortcut):
         return ForecastPlayer(self)
 
 
-def blocks_of(backbone: Backbone, name: str) -> tuple[Site, ...]:
-    """The blocks of a model. Raises ShortcutError if it has none."""
-    sites = backbone.of_kind("block")
-    if not sites:
-        hint = "; for a UNet there is feature-inheritance" if backbone.of_kind("stage") else ""
-        raise ShortcutError(
-            f"{name} needs blocks that pass on streams, and a {type(backbone.model).__name__} has none{hint}"
-        )
-    return sites
-
-
 # ---------------------------------------------------------------------------------------- when to run, and weights
-
-
-def runs_within(budget: float, steps: int, light: float) -> int:
-    """How many steps may run in full, at least the first and the last, for the share of work nearest to the budget.
-
-    `light` is the share of a full step that a light one takes. Raises ShortcutError if even two are too much.
-    """
-    wanted = (budget - light) / (1 - light) * steps
-    least = light + (1 - light) * min(2, steps) / steps
-    if least > budget * 1.05:
-        raise ShortcutError(f"budget {budget} cannot be reached in {steps} steps; the least is {least:.2f}")
-    return min(steps, max(2, round(wanted)))
 
 
 def even_runs(count: int, steps: int) -> tuple[int, ...]:
@@ -172,69 +165,7 @@ def best_runs(grams: Sequence[Float[np.ndarray, "k k"]], count: int, memory: int
     return tuple(reversed(runs)), found
 
 
-# ------------------------------------------------------------------------------------------------------- players
-
-
-class _FirstStep:
-    """What went in and came out at the ends of runs of blocks in the first step, of which no profile is known yet.
-
-    A block goes on with a run if it is given a tensor that the block before returned.
-    """
-
-    def __init__(self) -> None:
-        self.step = -1
-        self._count = 0
-        self._ends: list[tuple[int, dict[str, Any], int, Any]] = []
-
-    def step_is_over(self, step: int) -> bool:
-        """Whether `step`, which begins, is not the first."""
-        if self.step == -1:
-            self.step = step
-        return step != self.step
-
-    def note(self, call: SiteCall, output: Any) -> None:
-        """A block has run."""
-        index, self._count = self._count, self._count + 1
-        if self._ends:
-            low, given, _, returned = self._ends[-1]
-            passed = {id(value) for value in unpack(returned) if isinstance(value, Tensor)}
-            if any(id(value) in passed for value in call.arguments.values()):
-                self._ends[-1] = (low, given, index, output)
-                return
-        self._ends.append((index, call.arguments, index, output))
-
-    def ends(self, span: Span) -> tuple[dict[str, Any], Any] | None:
-        """What the first block of a span was given and the last returned, if a run was just that."""
-        return next(((given, out) for low, given, high, out in self._ends if (low, high + 1) == span), None)
-
-
-class SpanPlayer(Player):
-    """Keeps what each of the longest spans of blocks added in the last steps in which it ran, the first included."""
-
-    def __init__(self, memory: int) -> None:
-        self.cache = SpanCache(memory)
-        self.spans: dict[int, Span] = {}
-        self._first: _FirstStep | None = _FirstStep()
-
-    def begin(self, moment: Moment, profile: Profile | None) -> None:
-        """In the second step: find the spans of the model, and take over what was seen in the first."""
-        if self._first is None or not self._first.step_is_over(moment.step) or profile is None:
-            return
-        blocks = profile.of_kind("block")
-        for span in spans_between(blocks, 0, len(blocks)):
-            self.spans |= dict.fromkeys(range(*span), span)
-            ends = self._first.ends(span)
-            last = blocks[span[1] - 1].streams
-            if ends is not None and not any(blocks[index].streams.extras for index in range(*span)):
-                self.cache.keep_whole(span, self._first.step, ends[0], last, ends[1])
-        self._first = None
-
-    def watch(self, call: SiteCall, output: Any) -> None:
-        """A block has run."""
-        if self._first is not None:
-            self._first.note(call, output)
-        elif call.seen is not None and (span := self.spans.get(call.seen.index)) is not None:
-            self.cache.keep([span], call, output)
+# ------------------------------------------------------------------------------------------------------- the player
 
 
 class ForecastPlayer(SpanPlayer):
@@ -245,7 +176,9 @@ class ForecastPlayer(SpanPlayer):
         self._settings = settings
         self._runs: frozenset[int] = frozenset()
         self._names: dict[Span, str] = {}
-        self._resting = False
+        self._partial: int | None = None
+        self._front: dict[int, Span] = {}  # what rests in the partial step
+        self._resting: dict[int, Span] = {}  # what rests in this step
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
         """Choose in the second step which are light. Raises ShortcutError if not calibrated for so many steps."""
@@ -254,24 +187,53 @@ class ForecastPlayer(SpanPlayer):
             raise ShortcutError(f"{settings.name} was calibrated for {settings.steps} steps, got {moment.steps}")
         super().begin(moment, profile)
         if self.spans and profile is not None and not self._runs:
-            blocks = profile.of_kind("block")
-            self._names = {span: blocks[span[0]].site.name for span in self.spans.values()}
-            light = light_share(profile, tuple(self._names)) + self.overhead(profile)
-            count = runs_within(settings.budget, moment.steps, light) if settings.steps is None else 0
-            self._runs = frozenset(settings.runs or even_runs(count, moment.steps))
-        self._resting = bool(self._runs) and moment.step not in self._runs
+            self._plan(moment.steps, profile)
+        partly = moment.step == self._partial
+        rests = bool(self._runs) and moment.step not in self._runs
+        self._resting = self._front if partly else self.spans if rests else {}
+
+    def _plan(self, steps: int, profile: Profile) -> None:
+        settings, blocks = self._settings, profile.of_kind("block")
+        self._names = {span: blocks[span[0]].site.name for span in self.spans.values()}
+        costs, overhead = block_shares(profile, self.spans), self.overhead(profile)
+        light = 1 - sum(costs) + overhead
+        if settings.steps is None:
+            runs: Sequence[int] = even_runs(runs_within(settings.budget, steps, light), steps)
+            self._partial = farthest(runs, steps)
+        else:
+            runs, self._partial = settings.runs, settings.partial
+        self._runs = frozenset(runs)
+        rear = rear_within(costs, left_over(settings.budget, steps, len(self._runs), light, overhead))
+        if self._partial is None or not rear:
+            self._partial = None
+            return
+        cut = sorted(self.spans)[-rear]
+        for index, span in self.spans.items():
+            if index < cut:
+                self._front[index] = (span[0], min(span[1], cut))
+        low, high = self.spans[cut]
+        if low < cut:  # the part of this span that rests has to be known by itself
+            self._names[low, cut] = self._names[low, high]
+            for index in range(low, cut):
+                self.kept[index].append((low, cut))
+
+    def watch(self, call: SiteCall, output: Any) -> None:
+        """A block has run. What it gave behind blocks that were foretold is not kept."""
+        if call.moment.step != self._partial:
+            super().watch(call, output)
 
     def around(self, call: SiteCall) -> Any:
         """In a light step, the forecast."""
-        span = self.spans.get(call.seen.index) if call.seen else None
-        if span is not None and self._resting:
+        span = self._resting.get(call.seen.index) if call.seen else None
+        if span is not None and call.seen is not None:
             done, output = self.cache.replay(span, call, self._weights(span, call.moment.step))
             if done:
-                return self.corrected(call, output) if call.seen and call.seen.index == span[0] else output
+                last = call.seen.index == span[0] and self._resting is self.spans
+                return self.corrected(call, output) if last else output
         return call.run()
 
     def corrected(self, call: SiteCall, output: Any) -> Any:
-        """What is made of the forecast of a span's output, at the call of its first block."""
+        """What is made of the forecast of a whole span's output, at the call of its first block."""
         return output
 
     def overhead(self, profile: Profile) -> float:
@@ -287,12 +249,6 @@ class ForecastPlayer(SpanPlayer):
             if found is not None:
                 return found
         return polynomial_weights(known, step) if known else ()
-
-
-def light_share(profile: Profile, spans: Sequence[Span]) -> float:
-    """The share of a call's work that is outside these spans."""
-    blocks: tuple[Seen, ...] = profile.of_kind("block")
-    return 1 - sum(blocks[index].flops for span in spans for index in range(*span)) / profile.flops
 
 
 # --------------------------------------------------------------------------------------------------- calibration
@@ -318,9 +274,9 @@ class DeltaRecorder(Shortcut):
         self.players.append(_RecordingPlayer(self.features))
         return self.players[-1]
 
-    def grams(self) -> tuple[dict[str, Float[np.ndarray, "k k"]], float]:
+    def grams(self) -> tuple[dict[str, Float[np.ndarray, "k k"]], tuple[float, ...]]:
         """Inner products of what is added in each pair of steps, by the span's first block, mean over generations and
-        branches; and the share of work of a step in which the spans rest.
+        branches; and the shares of a step's work of the blocks in the spans, in their order.
 
         Raises ShortcutError if nothing was recorded, or generations differ in their number of steps.
         """
@@ -334,7 +290,7 @@ class DeltaRecorder(Shortcut):
         for name in recorded[0].rows:
             tables = [torch.stack(player.rows[name]).double() for player in recorded]
             grams[name] = torch.stack([table @ table.T for table in tables]).mean(dim=0).numpy()
-        return grams, recorded[0].light
+        return grams, recorded[0].costs
 
 
 class _RecordingPlayer(SpanPlayer):
@@ -342,7 +298,7 @@ class _RecordingPlayer(SpanPlayer):
         super().__init__(1)
         self._features = features
         self.rows: dict[str, list[Tensor]] = {}
-        self.light = 1.0
+        self.costs: tuple[float, ...] = ()
         self._names: dict[Span, str] = {}
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
@@ -350,7 +306,7 @@ class _RecordingPlayer(SpanPlayer):
         if self.spans and not self._names and profile is not None:
             blocks = profile.of_kind("block")
             self._names = {span: blocks[span[0]].site.name for span in self.spans.values()}
-            self.light = light_share(profile, tuple(self._names))
+            self.costs = block_shares(profile, self.spans)
             for span in self._names:
                 if self.cache.steps(span):
                     self._record(span)
@@ -367,18 +323,48 @@ class _RecordingPlayer(SpanPlayer):
         self.rows.setdefault(self._names[span], []).append(flat[::stride].cpu())
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunSchedule:
+    """When the blocks of a model run, for a budget.
+
+    Attributes:
+        runs: The steps in which all run.
+        partial: The step in which blocks at the rear run; None if whole steps keep the budget.
+        weights: Of the steps remembered, by span and light step.
+        fraction: The share of the full work that this takes.
+    """
+
+    runs: tuple[int, ...]
+    partial: int | None
+    weights: dict[str, dict[str, list[float]]]
+    fraction: float
+
+
 def schedule_runs(
-    grams: Mapping[str, Float[np.ndarray, "k k"]], light: float, budget: float, *, memory: int
-) -> tuple[tuple[int, ...], dict[str, dict[str, list[float]]], float]:
-    """The steps to run for a budget, the weights of the others by span, and the share of work that this takes."""
+    grams: Mapping[str, Float[np.ndarray, "k k"]], costs: Sequence[float], budget: float, *, memory: int
+) -> RunSchedule:
+    """The best schedule for a budget, from what `DeltaRecorder.grams` gives. The partial step is the one that is
+    foretold worst. Raises ShortcutError if the budget cannot be kept."""
     check_budget(budget)
-    steps = len(next(iter(grams.values())))
-    count = runs_within(budget, steps, light)
-    runs, _ = best_runs(list(grams.values()), count, memory)
-    weights: dict[str, dict[str, list[float]]] = {}
-    for name, gram in grams.items():
-        weights[name] = {}
-        for step in sorted(set(range(steps)) - set(runs)):
-            known = sorted((run for run in runs if run < step), reverse=True)[:memory]
-            weights[name][str(step)] = [float(weight) for weight in least_squares(gram, known)[:, step]]
-    return runs, weights, light + (1 - light) * count / steps
+    steps, light = len(next(iter(grams.values()))), 1 - sum(costs)
+    runs, _ = best_runs(list(grams.values()), runs_within(budget, steps, light), memory)
+    known = {
+        step: sorted((run for run in runs if run < step), reverse=True)[:memory]
+        for step in sorted(set(range(steps)) - set(runs))
+    }
+    weights = {
+        name: {str(step): [float(weight) for weight in least_squares(gram, of)[:, step]] for step, of in known.items()}
+        for name, gram in grams.items()
+    }
+    error = {
+        step: sum(float(foretelling_error(gram, of)[step]) for gram in grams.values())
+        for step, of in known.items()
+        if may_be_partial(step, runs)
+    }
+    rear = rear_within(costs, left_over(budget, steps, len(runs), light)) if error else 0
+    return RunSchedule(
+        runs=runs,
+        partial=max(error, key=lambda step: error[step]) if rear else None,
+        weights=weights,
+        fraction=light + (1 - light) * len(runs) / steps + sum(costs[len(costs) - rear :]) / steps,
+    )
