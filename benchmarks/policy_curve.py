@@ -3,8 +3,9 @@
     python benchmarks/policy_curve.py --model pusht [--baseline my-bc-model] [--episodes 100] [--first-seed 100000]
         [--points ddpm:100,ddim:10,ddpm:100:bac:0.2] [--json curve.json] [--figure curve.png]
 
-Each point is an evaluation with the same seeds. CPU time is that of one robot's chunk on one thread. With --json,
-points that are in the file already are not measured again, so that a run can be ended and gone on with.
+Each point is an evaluation with the same seeds; a point is `sampler:steps`, or `sampler:steps:shortcut:budget`. CPU
+time is that of one robot's chunk on one thread. With --json, points that are in the file already are not measured
+again, so that a run can be ended and gone on with; `suffuse-policy show curve` draws the file too.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import torch
 from machine import describe
 
 from suffuse.policy import evaluate
+from suffuse.policy.show import plot_curve
+from suffuse.policy.show.curve import point as curve_point
 
 ENV = "gym_pusht/PushT-v0"
 POINTS = (
@@ -49,36 +52,6 @@ def row(name: str, result: dict[str, Any]) -> str:
     )
 
 
-def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
-    """The curve as a picture."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    kinds = {"ddpm": "o", "ddim": "s", "dpm": "^"}
-    colours = {"": "black", "bac": "tab:red", "uniform": "tab:blue"}
-    for point, result in results.items():
-        parts = point.split(":")
-        if parts[0] not in kinds:
-            continue
-        colour = colours[parts[2] if len(parts) == 4 else ""]
-        low, high = result["ci95"]["mean_max_reward"]
-        middle = result["mean_max_reward"]
-        axes.errorbar(
-            result["cpu_ms_per_chunk"], middle, yerr=[[middle - low], [high - middle]], fmt=kinds[parts[0]],
-            color=colour, capsize=2, markersize=5,
-        )  # fmt: skip
-        axes.annotate(
-            parts[1], (result["cpu_ms_per_chunk"], middle), fontsize=7, textcoords="offset points", xytext=(4, 3)
-        )
-    for name, marker in kinds.items():
-        axes.plot([], [], marker, color="black", label=name.upper())
-    for name, colour in colours.items():
-        axes.plot([], [], color=colour, label=name.upper() if name == "bac" else name or "in full")
-    axes.set(xscale="log", xlabel="CPU milliseconds of a chunk", ylabel="mean over episodes of the largest reward")
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     """Measure, print a line for each point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,7 +79,8 @@ def main() -> None:
                 args.json.write_text(json.dumps(kept, indent=1) + "\n")
         print(row(name, kept[key]), flush=True)
     if args.figure:
-        draw({name: kept[f"{name} {model} {args.episodes} {args.first_seed}"] for name, model, _ in jobs}, args.figure)
+        keys = [f"{name} {model} {args.episodes} {args.first_seed}" for name, model, _ in jobs]
+        plot_curve([curve_point(kept[key]) for key in keys], args.figure, title="PushT from keypoints")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,30 @@ def test_select_action_is_a_chunk_at_a_time(make_policy: Make) -> None:
     assert not np.array_equal(policy.select_action(moments[0]), done[0])
 
 
+def test_fewer_actions_of_a_chunk_can_be_carried_out(make_policy: Make, tmp_path: Path) -> None:
+    policy = make_policy()
+    seen = {"state": np.ones((2, 3)), "keypoint": np.ones((2, 4, 2))}
+    whole = policy.predict_action_chunk(seen, generators=[Generator().manual_seed(1)]).actions
+    policy.use_action_steps(3)
+    policy.save_pretrained(tmp_path / "model")
+    for one in (policy, load_policy(tmp_path / "model")):
+        fewer = one.predict_action_chunk(seen, generators=[Generator().manual_seed(1)]).actions
+        np.testing.assert_array_equal(fewer, whole[:3])
+    for count in (0, 8):
+        with pytest.raises(ValueError, match=rf"action_steps is {count}; it must be in \[1, 7\]"):
+            policy.use_action_steps(count)
+
+
+def test_what_is_watched_ends_with_the_sample(make_policy: Make) -> None:
+    policy, moments = make_policy(sampling_steps=4), []
+    seen = {"state": torch.ones(1, 2, 3), "keypoint": torch.ones(1, 2, 4, 2)}
+    drawn = policy.sample(seen, [Generator().manual_seed(1)], watch=moments.append)
+    assert len(moments) == 5
+    assert torch.equal(moments[-1], drawn)
+    noise = torch.randn((8, 2), generator=Generator().manual_seed(1))[None]
+    assert torch.equal(moments[0], policy.action_normaliser.invert(noise))
+
+
 def test_a_bad_observation_is_refused_at_once_and_forgotten(make_policy: Make) -> None:
     """In the middle of a chunk too; the episode goes on as if it had not been."""
     policy, other = make_policy(), make_policy()

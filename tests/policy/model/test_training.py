@@ -62,6 +62,11 @@ def test_a_policy_learns_where_to_go(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again, found)
 
 
+def test_a_recipe_says_how_many_actions_are_carried_out(make: Make, tmp_path: Path) -> None:
+    train_policy(make(), tmp_path / "model", small(1, action_steps=1))
+    assert load_policy(tmp_path / "model").config["action_steps"] == 1
+
+
 def test_a_killed_run_ends_as_one_never_killed(make: Make, tmp_path: Path) -> None:
     whole = train_policy(make(), tmp_path / "whole", small())
 

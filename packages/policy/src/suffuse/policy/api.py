@@ -38,32 +38,36 @@ def load_actor(
     *,
     sampler: Sampler | None = None,
     steps: int | None = None,
+    action_steps: int | None = None,
     shortcut: ShortcutName | None = None,
     budget: float | None = None,
     out_of_bounds: OutOfBounds = "clamp",
 ) -> Actor:
     """A baseline by name, or a policy (shipped, or a model directory) that sees what the task shows.
 
-    A shortcut leaves out part of the denoiser, down to `budget`, a share of its work in (0, 1]; see
+    `action_steps` actions of a chunk are carried out before the next one is drawn; the model's own number by default. A
+    shortcut leaves out part of the denoiser, down to `budget`, a share of its work in (0, 1]; see
     `suffuse.policy.shortcuts`.
 
     Raises:
         ModelError: there is no such model, it was trained for another task, or a baseline is told how to draw chunks.
         ObservationError: the task does not show what the policy sees.
-        ValueError: the sampler, the number of steps, the shortcut or its budget does not fit the model.
+        ValueError: the sampler, a number of steps, the shortcut or its budget does not fit the model.
     """
     if (shortcut is None) != (budget is None):
         raise ValueError("a shortcut and its budget go together: name both or neither")
     name = str(name_or_path)
     if name in BASELINES and not Path(name).exists():
-        if sampler is not None or steps is not None or shortcut is not None:
-            raise ModelError(f"{name} draws no chunks: leave sampler, steps and shortcut out")
+        if any(given is not None for given in (sampler, steps, action_steps, shortcut)):
+            raise ModelError(f"{name} draws no chunks: leave sampler, steps, action steps and shortcut out")
         return BASELINES[name]()
     policy = load_policy(name_or_path)
     if policy.config["task"] not in ("", task.name):
         raise ModelError(f"{name} was trained for {policy.config['task']}, not for {task.name}")
     if sampler is not None or steps is not None:
         policy.use_sampler(sampler or policy.sampler, steps or policy.sampling_steps)
+    if action_steps is not None:
+        policy.use_action_steps(action_steps)
     check_sees(policy, task)
     actor = PolicyActor(policy, out_of_bounds=out_of_bounds)
     if shortcut is not None and budget is not None:
@@ -96,6 +100,7 @@ def evaluate(
     first_seed: int = FIRST_HELD_OUT_SEED,
     sampler: Sampler | None = None,
     steps: int | None = None,
+    action_steps: int | None = None,
     shortcut: ShortcutName | None = None,
     budget: float | None = None,
     slots: int = SLOTS,
@@ -109,6 +114,7 @@ def evaluate(
         episodes: how many, > 0.
         first_seed: seeds from 100000 on are held out from training and demonstrations.
         sampler, steps: how chunks are drawn; the model's own way by default.
+        action_steps: actions of a chunk that are carried out; the model's own number by default.
         shortcut, budget: what is left out, see `load_actor`; nothing by default.
         slots: episodes run at once; with one, actions are those of `select_action` bit for bit (see `PolicyActor`).
         on_end: told every outcome as it comes.
@@ -123,7 +129,9 @@ def evaluate(
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
     if isinstance(model, str | Path):
-        actor = load_actor(model, task, sampler=sampler, steps=steps, shortcut=shortcut, budget=budget)
+        actor = load_actor(
+            model, task, sampler=sampler, steps=steps, action_steps=action_steps, shortcut=shortcut, budget=budget
+        )
     else:
         actor = model
     seeds = range(first_seed, first_seed + episodes)
@@ -144,7 +152,8 @@ def evaluate(
         chunk_ms=time_of(lambda: policy.predict_action_chunk(seen), TIMED_CHUNKS),
         clamped_share=actor.clamped / actor.drawn,
         settings={
-            "sampler": policy.sampler, "steps": policy.sampling_steps, "slots": min(slots, episodes), **actor.settings
+            "sampler": policy.sampler, "steps": policy.sampling_steps, "action_steps": policy.config["action_steps"],
+            "slots": min(slots, episodes), **actor.settings,
         },
     )  # fmt: skip
 
@@ -156,6 +165,7 @@ def run(
     seed: int = FIRST_HELD_OUT_SEED,
     sampler: Sampler | None = None,
     steps: int | None = None,
+    action_steps: int | None = None,
     shortcut: ShortcutName | None = None,
     budget: float | None = None,
     video: Path | None = None,
@@ -168,7 +178,9 @@ def run(
     """
     task = task_by_name(env)
     if isinstance(model, str | Path):
-        actor = load_actor(model, task, sampler=sampler, steps=steps, shortcut=shortcut, budget=budget)
+        actor = load_actor(
+            model, task, sampler=sampler, steps=steps, action_steps=action_steps, shortcut=shortcut, budget=budget
+        )
     else:
         actor = model
     environment = task.make()

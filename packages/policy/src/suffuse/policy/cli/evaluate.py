@@ -14,6 +14,7 @@ from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
     DEFAULT_MODEL,
+    ActionSteps,
     Budget,
     Env,
     FirstSeed,
@@ -39,6 +40,7 @@ def table(result: Evaluation) -> Table:
     )
     if result.cpu_ms_per_chunk is not None:
         how = f"{result.settings['sampler']}, {result.settings['steps']} steps"
+        how += f", {result.settings['action_steps']} actions carried out"
         if "shortcut" in result.settings:
             how += f", {result.settings['shortcut']} {result.settings['budget']:g}"
         made.add_row("CPU time of a chunk", f"{result.cpu_ms_per_chunk:.1f} ms, p99 {result.cpu_ms_p99:.1f} ms ({how})")
@@ -61,6 +63,7 @@ def evaluate(
     first_seed: FirstSeed = FIRST_HELD_OUT_SEED,
     scheduler: Scheduler = None,
     steps: Steps = None,
+    action_steps: ActionSteps = None,
     shortcut: Shortcut = None,
     budget: Budget = None,
     slots: Annotated[int, whole("--slots", 1, 4096, "Episodes run at once.")] = 50,
@@ -76,7 +79,7 @@ def evaluate(
     with progress("episodes", episodes) as bar:
         result = evaluate_model(
             model, env, episodes=episodes, first_seed=first_seed, sampler=checked_sampler(scheduler), steps=steps,
-            shortcut=checked_shortcut(shortcut), budget=budget, slots=slots,
+            action_steps=action_steps, shortcut=checked_shortcut(shortcut), budget=budget, slots=slots,
             on_end=lambda _: bar.advance(bar.task_ids[0]),
         )  # fmt: skip
     if json_out is not None:

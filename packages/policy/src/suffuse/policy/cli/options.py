@@ -25,6 +25,10 @@ Scheduler = Annotated[
     typer.Option("--scheduler", help="How chunks are drawn: ddpm, ddim, dpm, flow, mean. Default: the model's."),
 ]
 Steps = Annotated[int | None, whole("--steps", 1, 10_000, "Denoising steps of a chunk. Default: the model's own.")]
+ActionSteps = Annotated[
+    int | None,
+    whole("--action-steps", 1, 10_000, "Actions of a chunk that are carried out. Default: the model's own number."),
+]
 Shortcut = Annotated[
     str | None,
     typer.Option("--shortcut", help="Leave out part of the denoiser: bac (calibrated), uniform. Default: nothing."),

@@ -13,6 +13,7 @@ from suffuse.policy.cli.options import (
     DEFAULT_ENV,
     DEFAULT_MODEL,
     MOST_SEED,
+    ActionSteps,
     Budget,
     Env,
     Model,
@@ -35,6 +36,7 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Write a video of it: an .mp4 file.")] = None,
     scheduler: Scheduler = None,
     steps: Steps = None,
+    action_steps: ActionSteps = None,
     shortcut: Shortcut = None,
     budget: Budget = None,
     threads: Threads = None,
@@ -51,7 +53,7 @@ def run(
 
         settings = {
             "seed": seed, "sampler": checked_sampler(scheduler), "steps": steps, "on_step": show,
-            "shortcut": checked_shortcut(shortcut), "budget": budget,
+            "action_steps": action_steps, "shortcut": checked_shortcut(shortcut), "budget": budget,
         }  # fmt: skip
         if out is None:
             outcome = run_episode(model, env, **settings)  # type: ignore[arg-type]

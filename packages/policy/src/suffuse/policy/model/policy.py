@@ -9,7 +9,7 @@ arXiv:2402.10329): to where the robot is when the chunk begins. Outside the mode
 Dimensions: b batch, o observation steps, h horizon, s action steps, a action.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -171,6 +171,17 @@ class DiffusionPolicy(PretrainedModel):
             shortcut.sites(Backbone(self.step))
         self.shortcut = shortcut
 
+    def use_action_steps(self, count: int) -> None:
+        """Carry out so many actions of every chunk from now on; the policy is saved with that number.
+
+        Raises:
+            ValueError: the number is outside [1, horizon - observation_steps + 1].
+        """
+        most = self.config["horizon"] - self.config["observation_steps"] + 1
+        if not 1 <= count <= most:
+            raise ValueError(f"action_steps is {count}; it must be in [1, {most}]")
+        self.register_to_config(action_steps=count)  # type: ignore[no-untyped-call]
+
     @property
     def step(self) -> DenoisingStep:
         """The network as the shared engine meets it, one call a denoising step."""
@@ -184,19 +195,27 @@ class DiffusionPolicy(PretrainedModel):
         *,
         continuations: Sequence[Continuation | None] | None = None,
         pack: bool = True,
+        watch: Callable[[Float[Tensor, "b h a"]], None] | None = None,
     ) -> Float[Tensor, "b h a"]:
         """A chunk of absolute actions for each sample, drawn with its own generator; not kept within bounds.
 
         Those with a continuation go on from what is planned. On a CPU a transformer computes in its packed form unless
-        `pack` is False: the same but for rounding.
+        `pack` is False: the same but for rounding. `watch` is told the absolute actions before the first step and after
+        every one.
         """
         own, times = list(generators), self.schedule.times.to(self.device)
         x = draw(torch.Size((self.config["horizon"], self.config["action_size"])), own, self.device)
         sampling, towards = self.schedule.start(), self._towards(observations, continuations)
+        origin = self._origin(observations)
         with begin_chunk(self.step, self.encoder(observations), times, self.shortcut, pack=pack) as denoise:
             for number in range(len(times)):
+                if watch is not None:
+                    watch(self.action_normaliser.invert(x) + origin)
                 x = sampling.step(number, x, denoise(x, number), own, towards=towards)
-        return self.action_normaliser.invert(x) + self._origin(observations)
+        actions = self.action_normaliser.invert(x) + origin
+        if watch is not None:
+            watch(actions)
+        return actions
 
     def _towards(
         self,

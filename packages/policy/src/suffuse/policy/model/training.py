@@ -29,6 +29,7 @@ class Recipe:
         train: the training run.
         batch: windows in a batch.
         held_out: share of the episodes that is only measured, in [0, 1).
+        action_steps: actions of a chunk that the finished policy carries out; None: as many as windows are made for.
         prepare: makes of demonstrations as they come those that are trained on (columns, augmentation).
     """
 
@@ -39,6 +40,7 @@ class Recipe:
     train: TrainConfig
     batch: int = 256
     held_out: float = 0.0
+    action_steps: int | None = None
     prepare: Callable[[Demonstrations], Demonstrations] | None = None
 
     def summary(self) -> dict[str, Any]:
@@ -178,5 +180,7 @@ def train_policy(
         evaluate=evaluate, resume=resume,
     )  # fmt: skip
     assert isinstance(result.model, DiffusionPolicy)
+    if recipe.action_steps is not None:
+        result.model.use_action_steps(recipe.action_steps)
     result.model.save_pretrained(directory)
     return result.model
