@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
+from torch import Tensor, nn
 
 from suffuse.backbone import accelerate
-from suffuse.backbone.engine import Player, SessionError, Shortcut, ShortcutError, SiteCall, each_row
+from suffuse.backbone.engine import Clock, Player, Session, SessionError, Shortcut, ShortcutError, SiteCall, each_row
 from suffuse.backbone.shortcuts import BlockAdaptiveCache, DeltaCache
 from suffuse.backbone.shortcuts import shortcut as shortcut_by_name
+from suffuse.backbone.sites import Backbone, FlopCounter, Layout
 
 STEPS = 10
 
@@ -97,6 +99,53 @@ def test_decisions_by_sample(plain_denoiser) -> None:
     assert resting
     _, work = third_call(x[[1, 1, 1, 1]])
     assert work == full  # of three calls the first only
+
+
+class Parts(nn.Module):
+    """Two blocks with a part inside, called with names alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = nn.ModuleList(PartedBlock() for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.stack:
+            x = block(x=x)
+        return x
+
+
+class PartedBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ff = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.ff(input=x)
+
+
+def test_work_is_counted_by_rows_also_in_parts_of_parts() -> None:
+    """A block runs for one row of four; its part, for one row too, is left out: nothing is spared twice."""
+
+    class OneRow(Freeze):
+        def sites(self, backbone):
+            return backbone.sites
+
+        def player(self, backbone):
+            return OneRowPlayer()
+
+    class OneRowPlayer(Player):
+        def around(self, call):
+            if call.site.kind == "feed_forward":
+                return torch.zeros_like(call.arguments["input"])
+            return each_row(call, torch.arange(4) == 2, lambda: call.arguments["x"])
+
+    model = Parts()
+    layout = Layout(blocks=("stack",), feed_forward=("ff",))
+    clock = Clock(3, 1)
+    with Session([Backbone(model, layout)], [OneRow()], clock) as session, FlopCounter() as counter:
+        for _ in range(3):
+            model(torch.randn(4, 3, 8))
+    assert session.report().flops_run == counter.total == 2 * 2 * 4 * 3 * 2 * 8 * 8
 
 
 def test_branches_of_guidance_stay_apart(plain_denoiser, euler) -> None:

@@ -36,6 +36,8 @@ class _Call:
         self.repeats: dict[int, int] = {}
         self.saved = self.overhead = 0.0
         self.skipped_any = False
+        self.share = 1.0
+        """Of the samples, how many go into the sites that are under way: an outer one may have been run for some."""
 
 
 class Track:
@@ -163,14 +165,14 @@ class Track:
                 player.watch(watched, output)
             return output
         seen = self._current.get((key, repeat))
-        meeting = _Meeting(players, original, site, repeat, call.moment, seen)
+        meeting = _Meeting(players, original, site, repeat, call, seen)
         output = meeting.hold(0, args, kwargs)
         if seen is not None:
             self._account(call, seen, meeting)
         return output
 
     def _account(self, call: _Call, seen: Seen, meeting: "_Meeting") -> None:
-        full = seen.flops * call.moment.samples
+        full = seen.flops * call.moment.samples * call.share
         saved = full * (1 - meeting.ran) + meeting.saved
         call.saved += saved
         call.overhead += meeting.overhead
@@ -182,18 +184,23 @@ class _Meeting:
     """The players of one call of a site, outermost first, and the module itself innermost."""
 
     def __init__(
-        self, players: list[Player], original: Original, site: Site, repeat: int, moment: Moment, seen: Seen | None
+        self, players: list[Player], original: Original, site: Site, repeat: int, under: _Call, seen: Seen | None
     ) -> None:
-        self._players, self._original = players, original
-        self._site, self._repeat, self._moment, self._seen = site, repeat, moment, seen
+        self._players, self._original, self._under = players, original, under
+        self._site, self._repeat, self._moment, self._seen = site, repeat, under.moment, seen
         self._whole: SiteCall | None = None
         self.ran = self.saved = self.overhead = 0.0
 
     def hold(self, level: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What comes out of the players from `level` inwards."""
         if level == len(self._players):
-            self.ran += self._share(args, kwargs)
-            return self._original(*args, **kwargs)
+            share, outer = self._share(args, kwargs), self._under.share
+            self.ran += share
+            self._under.share = outer * share
+            try:
+                return self._original(*args, **kwargs)
+            finally:
+                self._under.share = outer
         call = SiteCall(
             self._site,
             self._repeat,
@@ -211,7 +218,7 @@ class _Meeting:
         return output
 
     def _share(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-        if self._whole is None or args is self._whole.args:
+        if self._whole is None or (args is self._whole.args and kwargs is self._whole.kwargs):
             return 1.0
         return SiteCall(
             self._site, self._repeat, self._moment, args, kwargs, self._seen, self._original, _nobody
