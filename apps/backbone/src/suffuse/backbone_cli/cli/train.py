@@ -6,38 +6,48 @@ from typing import Annotated
 import typer
 
 from suffuse.backbone import use_threads
-from suffuse.backbone.shortcuts import Feedback
+from suffuse.backbone.shortcuts import Feedback, Routers
 from suffuse.backbone_cli.cli.app import app
-from suffuse.backbone_cli.cli.options import Data
+from suffuse.backbone_cli.cli.options import Data, Study
+from suffuse.backbone_cli.study.elastic import train_routers
 from suffuse.backbone_cli.study.errors import StudyError
 from suffuse.backbone_cli.study.fashion import load_fashion
 from suffuse.backbone_cli.study.feedback import train_feedback
 from suffuse.backbone_cli.study.recipes import recipe
 from suffuse.backbone_cli.study.shipped import load_study
-from suffuse.console import Threads, check_writable, replacing, say, shown, write_run
+from suffuse.console import Threads, check_writable, replacing, say, shown, whole, write_run
+
+TRAINED = {"ilf": train_feedback, "elastic-routing": train_routers}
 
 
 @app.command()
 def train(
-    shortcut: Annotated[str, typer.Argument(help="ilf: inner loop feedback.")],
+    shortcut: Annotated[str, typer.Argument(help="ilf: inner loop feedback; elastic-routing: its routers.")],
     out: Annotated[Path, typer.Option("--out", help="File to write, .safetensors; checkpoints go to OUT.run.")],
+    study: Study = "dit",
     model: Annotated[
-        Path | None, typer.Option("--model", help="Folder of a DiT of `study`. Default: the one in the package.")
+        Path | None, typer.Option("--model", help="Folder of a model of `study`. Default: the one in the package.")
     ] = None,
     data: Data = None,
+    updates: Annotated[
+        int | None, whole("--updates", 1, 10_000_000, "Updates in all. Default: 400 for ilf, 800 for elastic-routing.")
+    ] = None,
     threads: Threads = None,
 ) -> None:
-    """Train the learned part of a shortcut for a DiT of the study, whose weights stay as they are."""
+    """Train the learned part of a shortcut for a model of the study, whose weights stay; called again, it goes on."""
     arguments = dict(locals())
     use_threads(threads)
-    if shortcut != "ilf":
-        raise StudyError(f"there is nothing to train for {shown(shortcut)}; there is ilf")
+    if shortcut not in TRAINED:
+        raise StudyError(f"there is nothing to train for {shown(shortcut)}; there are {', '.join(TRAINED)}")
     if out.suffix != ".safetensors":
         raise StudyError(f"--out is {shown(str(out))}, but must end in .safetensors")
+    chosen = recipe(study)
+    if study != "dit":
+        raise StudyError(f"--study is {shown(study)}, but {shortcut} needs blocks, which only dit has")
     check_writable(out)
-    frozen = load_study(recipe("dit"), model)
-    result = train_feedback(frozen, load_fashion("train", data), out.with_name(f"{out.name}.run"))
-    assert isinstance(result.model, Feedback)
+    run = out.with_name(f"{out.name}.run")
+    result = TRAINED[shortcut](load_study(chosen, model), load_fashion("train", data), run, updates=updates)
+    assert isinstance(result.model, Feedback | Routers)
     with replacing(out) as temporary:
         result.model.save(temporary)
     write_run(out, "suffuse-backbone-cli", arguments)

@@ -5,6 +5,7 @@ and then, `ahead` steps later, is asked for the velocity twice: with the shortcu
 the module alone, and in full, which is the target.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,10 +30,9 @@ CONFIG = TrainConfig(
 )
 
 
-def train_feedback(
-    model: nn.Module, training: Fashion, directory: Path, *, config: TrainConfig = CONFIG
-) -> TrainResult:
+def train_feedback(model: nn.Module, training: Fashion, directory: Path, *, updates: int | None = None) -> TrainResult:
     """Train a `Feedback` for a frozen model in `directory`, going on with the run that is there."""
+    config = CONFIG if updates is None else replace(CONFIG, steps=updates, warmup_steps=min(50, updates))
     torch.manual_seed(config.seed)
 
     def loss(feedback: nn.Module, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:

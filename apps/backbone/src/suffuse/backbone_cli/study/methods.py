@@ -8,11 +8,20 @@ from torch import Tensor
 
 from suffuse.backbone import accelerate, calibrate
 from suffuse.backbone.engine import Shortcut, ShortcutError
-from suffuse.backbone.shortcuts import Feedback, ForecastCache, InnerLoopFeedback
+from suffuse.backbone.shortcuts import (
+    ElasticRouting,
+    FeatureInheritance,
+    Feedback,
+    ForecastCache,
+    InnerLoopFeedback,
+    Routers,
+)
+from suffuse.backbone.shortcuts.feature_inheritance import Level
 from suffuse.backbone_cli.study.scene import STEPS, Run, Scene
 from suffuse.backbone_cli.study.shipped import FOLDER
 
 FEEDBACK = FOLDER / "study-dit" / "feedback.safetensors"
+ROUTERS = FOLDER / "study-dit" / "routers.safetensors"
 
 
 class CannotRunError(Exception):
@@ -104,6 +113,20 @@ class TrainedFeedback:
         return [shortcut_trial(InnerLoopFeedback(feedback=feedback, budget=budget), "trained")]
 
 
+@dataclass(frozen=True)
+class TrainedRouting:
+    """Elastic routing with the shipped routers."""
+
+    name: str = "elastic-routing"
+
+    def trials(self, tuning: Scene, budget: float) -> Sequence[Trial]:
+        """One."""
+        if not ROUTERS.is_file():
+            raise CannotRunError("not trained: `suffuse backbone train elastic-routing`")
+        routers = Routers.load(ROUTERS, tuning.model)
+        return [shortcut_trial(ElasticRouting(routers=routers, budget=budget), "trained")]
+
+
 def shortcut_trial(shortcut: Shortcut, settings: str) -> Trial:
     """A trial of one of our shortcuts."""
 
@@ -127,6 +150,15 @@ def own_methods(study: str) -> list[Method]:
             CalibratedShortcut("forecast-cache", "forecast-cache"),
         ]
     else:
-        methods.append(CalibratedShortcut("feature-inheritance", "feature-inheritance"))
+        methods += [
+            CalibratedShortcut("feature-inheritance", "feature-inheritance"),
+            OwnShortcut("feature-inheritance, layers", lambda budget: inheriting(budget, "layer")),
+            OwnShortcut("feature-inheritance, units", lambda budget: inheriting(budget, "unit")),
+        ]
     methods.append(CalibratedShortcut("block-adaptive-cache", "block-adaptive-cache"))
-    return [*methods, TrainedFeedback()] if study == "dit" else methods
+    return [*methods, TrainedFeedback(), TrainedRouting()] if study == "dit" else methods
+
+
+def inheriting(budget: float, level: Level) -> FeatureInheritance:
+    """Feature inheritance at a finer level than stages, foretold by a line."""
+    return FeatureInheritance(budget=budget, level=level, memory=2)

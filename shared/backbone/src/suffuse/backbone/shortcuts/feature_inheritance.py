@@ -1,18 +1,23 @@
 """Feature inheritance (A-SDM, Zhu et al. 2024, arXiv 2406.00210): a UNet's inner features outlast a step.
 
-In a step that is not run in full, inner parts of the UNet hand on what they gave last time; only the outer stages,
-which see the noisy sample itself, run. The paper inherits at the level of blocks, layers and units; here `level`
-chooses between stages (blocks) and the residual and attention layers inside them. The parts left out lie around the
-middle of the network; how many there are in which step follows from the budget. Beyond the paper, what is handed on
-may be foretold from the last two or three values (`memory`), as in `forecast_cache.py`.
+In a step that is not run in full, inner parts of the UNet hand on what they gave last time; only the outer ones, which
+see the noisy sample itself, run. The paper inherits at the level of blocks, layers and units; here `level` chooses
+between stages (blocks), the residual and attention layers inside them, and single convolutions, attention and
+feed-forward parts (units). The parts left out lie around the middle of the network; how many there are in which step
+follows from the budget. In which steps of a generation is the mode: steps run in full lie even, crowd early or late
+(`early`), and outside a stretch of the generation all are (`within`). Beyond the paper, what is handed on may be
+foretold from the last two or three values (`memory`), as in `forecast_cache.py`.
+
+Norms, activations and sums between units always run: they count no operations, but take time. The finer the level, the
+more of that time stays.
 """
 
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from suffuse.backbone.engine.budget import Spread, check_budget, spread
 from suffuse.backbone.engine.errors import ShortcutError
@@ -21,7 +26,9 @@ from suffuse.backbone.engine.values import ValueCache
 from suffuse.backbone.shortcuts.forecast_cache import MOST_MEMORY, polynomial_weights
 from suffuse.backbone.sites import Backbone, Profile, Seen, Site
 
-Level = Literal["stage", "layer"]
+Level = Literal["stage", "layer", "unit"]
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +37,14 @@ class FeatureInheritance(Shortcut):
 
     Attributes:
         budget: Share of the full work that a generation may take, in (0, 1].
-        level: Whether whole stages or single layers inherit.
+        level: Whether whole stages, single layers or single units inherit.
         keep: How many of the outermost parts run in every step, on the way down and on the way up each.
         interval: Steps from one that is run in full to the next, at least 2; by default the fewest with which the
             budget can be kept.
         memory: From how many values is foretold what is handed on, in [1, 3]: by a polynomial of one degree less.
         early: Above 1, steps run in full crowd early in sampling, below 1 late; at 1 they lie even. Above 0.
+        within: The stretch of a generation in which parts may inherit, as shares of its steps: two rising numbers in
+            [0, 1]. Outside it all steps are run in full.
 
     Raises ShortcutError for values outside these ranges, and, once the number of steps is known, for a budget that
     cannot be kept in so few.
@@ -49,12 +58,13 @@ class FeatureInheritance(Shortcut):
     keep: int = 1
     interval: int | None = None
     early: float = 1.0
+    within: tuple[float, float] = (0.0, 1.0)
     memory: int = 1
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if self.level not in ("stage", "layer"):
-            raise ShortcutError(f"level must be 'stage' or 'layer', got {self.level!r}")
+        if self.level not in get_args(Level):
+            raise ShortcutError(f"level must be one of {', '.join(get_args(Level))}, got {self.level!r}")
         if self.keep < 0:
             raise ShortcutError(f"keep must not be negative, got {self.keep}")
         if self.interval is not None and self.interval < 2:
@@ -63,6 +73,8 @@ class FeatureInheritance(Shortcut):
             raise ShortcutError(f"memory must be in [1, {MOST_MEMORY}], got {self.memory}")
         if self.early <= 0:
             raise ShortcutError(f"early must be above 0, got {self.early}")
+        if not (len(self.within) == 2 and 0 <= self.within[0] < self.within[1] <= 1):
+            raise ShortcutError(f"within must be two rising numbers in [0, 1], got {tuple(self.within)}")
 
     @property
     def idle(self) -> bool:
@@ -70,8 +82,8 @@ class FeatureInheritance(Shortcut):
         return self.budget == 1
 
     def sites(self, backbone: Backbone) -> tuple[Site, ...]:
-        """The stages or layers of a UNet."""
-        sites = backbone.of_kind(self.level)
+        """The stages, layers or units of a UNet."""
+        sites = units(backbone) if self.level == "unit" else backbone.of_kind(self.level)
         if not sites:
             hint = "; for a transformer there is delta-cache" if backbone.of_kind("block") else ""
             raise ShortcutError(
@@ -84,6 +96,20 @@ class FeatureInheritance(Shortcut):
         return _InheritancePlayer(self)
 
 
+def units(backbone: Backbone) -> tuple[Site, ...]:
+    """Convolutions, attention and feed-forward parts in the stages of a UNet, only the outermost where they nest."""
+    parts = {id(site.module) for site in backbone.of_kind("attention", "feed_forward")}
+    found: list[Site] = []
+    for stage in backbone.of_kind("stage"):
+        taken: list[str] = []
+        for name, module in stage.module.named_modules():
+            inside = any(name.startswith(f"{outer}.") for outer in taken)
+            if not inside and (id(module) in parts or isinstance(module, CONVOLUTIONS)):
+                taken.append(name)
+                found.append(Site(f"{stage.name}.{name}".rstrip("."), "unit", module, stage.name))
+    return tuple(found)
+
+
 def plan_inheritance(
     parts: tuple[Seen, ...],
     full: float,
@@ -93,6 +119,7 @@ def plan_inheritance(
     keep: int = 1,
     interval: int | None = None,
     early: float = 1.0,
+    within: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[Spread, tuple[range, ...]]:
     """Choose which parts inherit in which step: those with places in a range around the middle, in order of calls.
 
@@ -104,7 +131,15 @@ def plan_inheritance(
     if not middle:
         raise ShortcutError(f"keep must be below {(len(parts) + 1) // 2} with {len(parts)} parts, got {keep}")
     costs = [sum(parts[index].flops for index in inner) for inner in middle]
-    chosen = spread([costs] * steps, full, budget, interval=interval, early=early)
+    nothing = [0.0] * len(costs)
+    inheriting = range(round(within[0] * steps), round(within[1] * steps))
+    chosen = spread(
+        [costs if step in inheriting else nothing for step in range(steps)],
+        full,
+        budget,
+        interval=interval,
+        early=early,
+    )
     return chosen, tuple(middle[option] if option >= 0 else range(0) for option in chosen.options)
 
 
@@ -129,6 +164,7 @@ class _InheritancePlayer(Player):
                 keep=settings.keep,
                 interval=settings.interval,
                 early=settings.early,
+                within=settings.within,
             )
         self._inheriting = self._plan[moment.step]
 

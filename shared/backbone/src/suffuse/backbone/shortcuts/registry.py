@@ -7,6 +7,7 @@ from suffuse.backbone.engine.shortcut import Shortcut
 from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache
 from suffuse.backbone.shortcuts.centroid_attention import CentroidAttention
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
+from suffuse.backbone.shortcuts.elastic_routing import ElasticRouting
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
 from suffuse.backbone.shortcuts.forecast_cache import ForecastCache
 from suffuse.backbone.shortcuts.inner_loop_feedback import InnerLoopFeedback
@@ -17,6 +18,7 @@ SHORTCUTS: dict[str, type[Shortcut]] = {
         BlockAdaptiveCache,
         CentroidAttention,
         DeltaCache,
+        ElasticRouting,
         FeatureInheritance,
         ForecastCache,
         InnerLoopFeedback,
@@ -29,7 +31,7 @@ def shortcut(name: str, **settings: object) -> Shortcut:
     if name not in SHORTCUTS:
         raise ShortcutError(f"there is no shortcut {name!r}; there are {', '.join(sorted(SHORTCUTS))}")
     kind = SHORTCUTS[name]
-    known = {field.name for field in fields(kind)}
+    known = {field.name for field in fields(kind) if field.init}
     if "budget" in settings and "budget" not in known:
         raise ShortcutError(f"{name} has to be calibrated for a budget first; see suffuse.backbone.calibrate")
     for setting in settings:

@@ -10,7 +10,7 @@ from torch import nn
 from suffuse.backbone.sites.errors import SitesError
 from suffuse.backbone.sites.layout import Layout, layout_of
 
-SiteKind = Literal["block", "attention", "feed_forward", "stage", "layer"]
+SiteKind = Literal["block", "attention", "feed_forward", "stage", "layer", "unit"]
 
 ATTENTION = re.compile(r"Attention|Attn(?!.*Block$)")
 FEED_FORWARD = re.compile(r"FeedForward|FFN|M[Ll][Pp]$|GLUMBConv|SwiGLU|MoE|GatedMLP")
@@ -24,7 +24,8 @@ class Site:
     Attributes:
         name: Its path in the model.
         kind: `block`: passes streams on; `attention` and `feed_forward`: parts of a block or stage; `stage`: one of
-            the down, middle and up stages of a UNet; `layer`: a residual or attention layer of a stage.
+            the down, middle and up stages of a UNet; `layer`: a residual or attention layer of a stage; `unit`: a
+            single operation of a stage, in no list of sites, for shortcuts that name their own.
         module: The module itself.
         owner: Name of the block or stage it is part of; its own name for a block or stage.
     """
