@@ -15,8 +15,7 @@ from suffuse.policy import Demonstrations, DiffusionPolicy, load_policy, read_de
 from suffuse.policy.cli import app
 from suffuse.policy.data import read_video
 from suffuse.policy.environments import PUSHT, TASKS
-from suffuse.policy.experts import PlannerConfig
-from suffuse.policy.experts import demonstrate as demonstrate_module
+from suffuse.policy.experts import EXPERTS, PlannerActor, PlannerConfig
 
 
 @pytest.fixture
@@ -165,8 +164,7 @@ def test_prepare_converts(call: Callable[..., Result], recording: Path, tmp_path
 def test_prepare_asks_the_expert(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(TASKS, PUSHT.name, PUSHT)
     quick = PlannerConfig(pushes=48, beam=3, next_pushes=16)
-    original = demonstrate_module.PlannerActor
-    monkeypatch.setattr(demonstrate_module, "PlannerActor", lambda: original(quick))
+    monkeypatch.setitem(EXPERTS, PUSHT.name, replace(EXPERTS[PUSHT.name], make=lambda task: PlannerActor(quick)))
     done = call("prepare", "--episodes", 1, "--first-seed", 2001, "--out", "expert.zarr.zip")
     assert done.exit_code == 0, done.output
     made = read_demonstrations(tmp_path / "expert.zarr.zip")

@@ -19,14 +19,18 @@ from suffuse.policy.environments.evaluation import (
 )
 from suffuse.policy.environments.task import Episode, Task, task_by_name
 from suffuse.policy.errors import ModelError, ObservationError
-from suffuse.policy.experts.pusht_actor import PlannerActor
+from suffuse.policy.experts.scripted import expert_for
 from suffuse.policy.model.noise import Sampler
 from suffuse.policy.model.policy import DiffusionPolicy, OutOfBounds
 from suffuse.policy.model.pretrained import load_policy
 from suffuse.policy.shortcuts import ShortcutName, use_shortcut
 
-BASELINES: dict[str, Callable[[], Actor]] = {"random": RandomActor, "planner": PlannerActor}
-"""What acts without a model: uniform actions, and the scripted expert."""
+BASELINES: dict[str, Callable[[Task], Actor]] = {
+    "random": lambda task: RandomActor(),
+    "expert": lambda task: expert_for(task).make(task),
+    "planner": lambda task: expert_for(task).make(task),  # what the expert of PushT is
+}
+"""What acts without a model: uniform actions, and the scripted expert of the task."""
 
 TIMED_CHUNKS = 50
 SLOTS = 50
@@ -60,7 +64,7 @@ def load_actor(
     if name in BASELINES and not Path(name).exists():
         if any(given is not None for given in (sampler, steps, action_steps, shortcut)):
             raise ModelError(f"{name} draws no chunks: leave sampler, steps, action steps and shortcut out")
-        return BASELINES[name]()
+        return BASELINES[name](task)
     policy = load_policy(name_or_path)
     if policy.config["task"] not in ("", task.name):
         raise ModelError(f"{name} was trained for {policy.config['task']}, not for {task.name}")
@@ -81,7 +85,7 @@ def load_actor(
 
 def check_sees(policy: DiffusionPolicy, task: Task) -> None:
     """Raises ObservationError unless the task shows everything that the policy sees, in the same shape."""
-    environment = task.make()
+    environment = task.showing(policy.shapes).make()
     try:
         shown = dict(environment.observation_space)  # type: ignore[call-overload]
     finally:
@@ -90,6 +94,11 @@ def check_sees(policy: DiffusionPolicy, task: Task) -> None:
         if name not in shown or tuple(shown[name].shape) != shape:
             found = f"has shape {tuple(shown[name].shape)} there" if name in shown else "is not shown there"
             raise ObservationError(f"the policy sees {name} of shape {shape}, which in {task.name} {found}")
+
+
+def _shown_to(actor: Actor, task: Task) -> Task:
+    """The task as a policy has to be shown it; others see what it shows by itself."""
+    return task.showing(actor.policy.shapes) if isinstance(actor, PolicyActor) else task
 
 
 def evaluate(
@@ -109,7 +118,7 @@ def evaluate(
     """How good a policy or baseline is, over episodes with the seeds `first_seed`, `first_seed + 1` ...
 
     Args:
-        model: a shipped model, a model directory, `random`, `planner`, or an actor.
+        model: a shipped model, a model directory, `random`, `expert` (`planner` is the same), or an actor.
         env: the gymnasium id of a task.
         episodes: how many, > 0.
         first_seed: seeds from 100000 on are held out from training and demonstrations.
@@ -134,6 +143,7 @@ def evaluate(
         )
     else:
         actor = model
+    task = _shown_to(actor, task)
     seeds = range(first_seed, first_seed + episodes)
     outcomes = roll_out(task, actor, seeds, slots=min(slots, episodes), on_end=on_end)
     label = str(model) if isinstance(model, str | Path) else type(actor).__name__
@@ -183,6 +193,7 @@ def run(
         )
     else:
         actor = model
+    task = _shown_to(actor, task)
     environment = task.make()
     frames: list[UInt8[np.ndarray, "i j 3"]] = []
     try:

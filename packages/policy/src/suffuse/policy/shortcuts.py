@@ -58,7 +58,9 @@ class _Onlooker(PolicyActor):
 def moments_of(policy: DiffusionPolicy, task: Task, *, episodes: int = EPISODES, moments: int = MOMENTS) -> Moments:
     """What a policy sees at `moments` moments, spread over each of `episodes` episodes that it acts in."""
     onlooker = _Onlooker(policy)
-    roll_out(task, onlooker, range(CALIBRATION_SEED, CALIBRATION_SEED + episodes), slots=episodes)
+    roll_out(
+        task.showing(policy.shapes), onlooker, range(CALIBRATION_SEED, CALIBRATION_SEED + episodes), slots=episodes
+    )
     chosen = []
     for slot in range(episodes):
         drawn = onlooker.seen[slot]

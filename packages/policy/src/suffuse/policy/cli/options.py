@@ -14,7 +14,7 @@ MOST_SEED = 2**31 - 1
 """What every simulator takes."""
 
 Env = Annotated[str, typer.Option("--env", help="A simulated task, by its gymnasium id.")]
-Model = Annotated[str, typer.Option("--model", help="A model directory, a shipped model, or planner, random.")]
+Model = Annotated[str, typer.Option("--model", help="A model directory, a shipped model, or expert, random.")]
 Seed = Annotated[int, whole("--seed", 0, MOST_SEED, "The same seed, the same result.")]
 FirstSeed = Annotated[
     int,

@@ -11,6 +11,7 @@ from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import DEFAULT_ENV, MOST_SEED, Env
 from suffuse.policy.data import read_demonstrations, write_demonstrations
 from suffuse.policy.data.files import check_target
+from suffuse.policy.environments.pusht_pictures import with_pictures
 from suffuse.policy.experts.demonstrate import demonstrate
 
 
@@ -29,6 +30,9 @@ def prepare(
         str | None, typer.Option("--columns", help="Columns of --source to keep, by commas; action is always kept.")
     ] = None,
     fps: Annotated[float | None, number("--fps", 0.001, 1e6, "Moments a second, where --source does not say.")] = None,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="PushT: add what the simulator shows of each state, as a column pixels.")
+    ] = False,
     env: Env = DEFAULT_ENV,
     episodes: Annotated[int, whole("--episodes", 1, 1_000_000, "Episodes of the expert to keep.")] = 100,
     first_seed: Annotated[int, whole("--first-seed", 0, MOST_SEED, "Seed of the first; the others follow.")] = 0,
@@ -41,10 +45,12 @@ def prepare(
         made = read_demonstrations(source, columns=names)
         if fps is not None:
             made = replace(made, fps=fps)
-        write_demonstrations(made, out, format=format)
     else:
         with progress("episodes", episodes) as bar:
             made = demonstrate(env, episodes, first_seed=first_seed, on_end=lambda: bar.advance(bar.task_ids[0]))
-        write_demonstrations(made, out, format=format)
+    if pixels:
+        with progress("pictures", made.rows) as bar:
+            made = with_pictures(made, on_row=lambda: bar.advance(bar.task_ids[0]))
+    write_demonstrations(made, out, format=format)
     write_run(out, "suffuse-policy", arguments, episodes=len(made), rows=made.rows)
     say(f"{len(made):,} episodes, {made.rows:,} rows written to {out}")

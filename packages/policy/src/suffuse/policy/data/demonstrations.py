@@ -114,7 +114,7 @@ class Demonstrations:
 
 
 def concatenate(parts: Sequence[Demonstrations]) -> Demonstrations:
-    """The episodes of several sets after each other; the splits are left out.
+    """The episodes of several sets after each other; the splits are left out, and an environment that differs.
 
     Raises:
         DataError: there are none, or their columns, shapes, types or frame rates differ.
@@ -137,4 +137,5 @@ def concatenate(parts: Sequence[Demonstrations]) -> Demonstrations:
         episode_ends=np.concatenate([part.episode_ends + o for part, o in zip(parts, offsets, strict=True)]),
         tasks=tuple(task for part in parts for task in part.tasks) if told else (),
         splits={},
+        environment=first.environment if all(part.environment == first.environment for part in parts) else {},
     )

@@ -9,9 +9,11 @@ from suffuse.policy.environments.evaluation import (
     summarise,
     wilson_interval,
 )
-from suffuse.policy.environments.task import PUSHT, TASKS, Episode, Task, task_by_name
+from suffuse.policy.environments.pusht_pictures import PushTCamera, seen_pictures, with_pictures
+from suffuse.policy.environments.task import METAWORLD, PUSHT, TASKS, Episode, Task, task_by_name
 
 __all__ = [
+    "METAWORLD",
     "PUSHT",
     "TASKS",
     "Actor",
@@ -19,11 +21,14 @@ __all__ = [
     "Evaluation",
     "Outcome",
     "PolicyActor",
+    "PushTCamera",
     "RandomActor",
     "Task",
     "bootstrap_interval",
     "roll_out",
+    "seen_pictures",
     "summarise",
     "task_by_name",
     "wilson_interval",
+    "with_pictures",
 ]

@@ -1,14 +1,16 @@
 """Simulated tasks that policies are run in: a gymnasium environment, and what is known about it."""
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import gymnasium
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from suffuse.policy.environments import metaworld
 from suffuse.policy.errors import TaskError
 
 Observation = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -26,6 +28,7 @@ class Task:
         register: makes the id known to gymnasium.
         extra: of suffuse-policy, that brings the environment.
         is_success: whether what a step told (the `info` of gymnasium) is a success.
+        views: for observations that are not shown otherwise, the arguments with which the environment shows them.
     """
 
     name: str
@@ -35,6 +38,12 @@ class Task:
     register: Callable[[], None]
     extra: str
     is_success: Callable[[Mapping[str, Any]], bool]
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def showing(self, names: Iterable[str]) -> "Task":
+        """The task with the named observations shown, as far as it has a view of them."""
+        wanted = [self.views[name] for name in names if name in self.views]
+        return replace(self, options={name: value for part in (self.options, *wanted) for name, value in part.items()})
 
     def make(self) -> gymnasium.Env[Any, Any]:
         """A new environment, which renders to arrays. Raises TaskError if the library with it is not installed."""
@@ -68,16 +77,37 @@ PUSHT = Task(
     register=_register_pusht,
     extra="pusht",
     is_success=lambda info: bool(info["is_success"]),
+    views={"pixels": {"obs_type": "pixels_agent_pos"}},
 )
 """Push a T onto its place with a disc (Florence et al. 2021; Chi et al. 2023): success is 95 % covered."""
 
-TASKS: dict[str, Task] = {PUSHT.name: PUSHT}
+METAWORLD = tuple(
+    Task(
+        name=metaworld.id_of(name),
+        max_steps=metaworld.MAX_STEPS,
+        fps=metaworld.FPS,
+        options={"render_mode": "rgb_array"},
+        register=metaworld.register_metaworld,
+        extra="metaworld",
+        is_success=lambda info: bool(info["success"] > 0.5),
+    )
+    for name in metaworld.NAMES
+)
+"""What a robot arm does at a table (Yu et al. 2019): success is Metaworld's."""
+
+TASKS: dict[str, Task] = {task.name: task for task in (PUSHT, *METAWORLD)}
 
 
 def task_by_name(name: str) -> Task:
     """A task by its gymnasium id. Raises TaskError for an unknown one."""
     if name not in TASKS:
-        raise TaskError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+        near = get_close_matches(name, TASKS, n=1)
+        there = (
+            f"the nearest is {near[0]}"
+            if near
+            else f"there are {PUSHT.name} and {len(METAWORLD)} like {METAWORLD[0].name}"
+        )
+        raise TaskError(f"there is no task {name!r}; {there}")
     return TASKS[name]
 
 

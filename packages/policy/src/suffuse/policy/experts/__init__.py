@@ -1,6 +1,17 @@
 """Scripted experts: demonstrations without a human."""
 
+from suffuse.policy.experts.metaworld_actor import MetaworldActor
 from suffuse.policy.experts.pusht_actor import PlannerActor
 from suffuse.policy.experts.pusht_planner import PlannerConfig, Push, PushTPlanner
+from suffuse.policy.experts.scripted import EXPERTS, Expert, expert_for
 
-__all__ = ["PlannerActor", "PlannerConfig", "Push", "PushTPlanner"]
+__all__ = [
+    "EXPERTS",
+    "Expert",
+    "MetaworldActor",
+    "PlannerActor",
+    "PlannerConfig",
+    "Push",
+    "PushTPlanner",
+    "expert_for",
+]

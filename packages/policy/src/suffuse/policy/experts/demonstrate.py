@@ -6,14 +6,16 @@ import numpy as np
 from jaxtyping import Float32
 
 from suffuse.policy.data.demonstrations import ACTION, Demonstrations
+from suffuse.policy.environments.actors import Actor
 from suffuse.policy.environments.evaluation import FIRST_HELD_OUT_SEED
-from suffuse.policy.environments.task import PUSHT, Episode, task_by_name
+from suffuse.policy.environments.task import Episode, task_by_name
 from suffuse.policy.errors import DataError, TaskError
-from suffuse.policy.experts.pusht_actor import PlannerActor
-from suffuse.policy.experts.pusht_planner import pose_of
+from suffuse.policy.experts.scripted import Expert, expert_for
 
-LONGEST = 200
-"""An episode that takes longer is not kept: it shows hesitation rather than skill."""
+MOST_FAILURES = 20
+"""Episodes running that the expert may fail, before it is taken to know nothing of the task."""
+
+Columns = dict[str, Float32[np.ndarray, "rows ..."]]
 
 
 def demonstrate(
@@ -21,39 +23,43 @@ def demonstrate(
 ) -> Demonstrations:
     """Successful episodes of the expert for a task, from seeds `first_seed`, `first_seed + 1` ... on.
 
-    Columns as in the human demonstrations of PushT: `state` (disc x and y, T x and y, angle in [0, 2 pi)) and `action`
-    (where the disc is to go), both float32.
+    Columns, all float32: `state` and `action`. In PushT they are those of the human demonstrations: disc x and y, T x
+    and y, angle in [0, 2 pi), and where the disc is to go; in Metaworld, what it shows and what it is told.
 
     Raises:
-        TaskError: there is no expert for the task, or it is not installed.
+        TaskError: there is no expert for the task, it is not installed, or it fails again and again.
         DataError: a seed is held out for evaluation.
     """
     task = task_by_name(env)
-    if task is not PUSHT:
-        raise TaskError(f"there is no scripted expert for {env}; there is one for {PUSHT.name}")
+    expert = expert_for(task)
     _check_seeds(first_seed, first_seed + episodes - 1)
-    expert = PlannerActor()
+    actor = expert.make(task)
     environment = task.make()
-    states: list[Float32[np.ndarray, "n k"]] = []
-    actions: list[Float32[np.ndarray, "n k"]] = []
-    seed = first_seed
+    kept: list[Columns] = []
+    seed, failures = first_seed, 0
     try:
-        while len(states) < episodes:
+        while len(kept) < episodes:
             _check_seeds(first_seed, seed)
-            seen, done = _one(expert, Episode(task, environment, seed))
+            episode = Episode(task, environment, seed)
+            recorded = _one(actor, expert, episode)
             seed += 1
-            if len(done):
-                states.append(seen)
-                actions.append(done)
+            if episode.success:
+                kept.append(recorded)
+                failures = 0
                 if on_end is not None:
                     on_end()
+                continue
+            failures += 1
+            if failures == MOST_FAILURES:
+                raise TaskError(f"the expert for {env} failed {failures} times running, up to seed {seed - 1}")
     finally:
         environment.close()
     return Demonstrations(
-        columns={"state": np.concatenate(states), ACTION: np.concatenate(actions)},
-        episode_ends=np.cumsum([len(done) for done in actions], dtype=np.int64),
+        columns={name: np.concatenate([one[name] for one in kept]) for name in kept[0]},
+        episode_ends=np.cumsum([len(one[ACTION]) for one in kept], dtype=np.int64),
         fps=task.fps,
-        tasks=("Push the T onto its place.",) * episodes,
+        tasks=(expert.words,) * episodes,
+        environment={"env_name": task.name},
     )
 
 
@@ -62,15 +68,13 @@ def _check_seeds(first: int, last: int) -> None:
         raise DataError(f"seed {max(first, FIRST_HELD_OUT_SEED)} is held out for evaluation; take fewer or lower ones")
 
 
-def _one(expert: PlannerActor, episode: Episode) -> tuple[Float32[np.ndarray, "n 5"], Float32[np.ndarray, "n 2"]]:
-    """States and actions of one episode; none if it failed or took too long."""
-    states, actions = [], []
-    expert.begin(0, episode)
-    while not episode.over and episode.steps < LONGEST:
-        x, y, angle = pose_of(episode.observation["environment_state"])
-        states.append([*episode.observation["agent_pos"], x, y, angle % (2 * np.pi)])
-        actions.append(expert.act({0: episode})[0])
-        episode.step(actions[-1])
-    if not episode.success:
-        return np.zeros((0, 5), np.float32), np.zeros((0, 2), np.float32)
-    return np.array(states, dtype=np.float32), np.array(actions, dtype=np.float32)
+def _one(actor: Actor, expert: Expert, episode: Episode) -> Columns:
+    """What the expert saw and did in one episode, until its end or for as long as one that is kept may take."""
+    rows = []
+    actor.begin(0, episode)
+    while not episode.over and episode.steps < expert.longest:
+        seen = expert.record(episode.observation)
+        action = actor.act({0: episode})[0]
+        rows.append({**seen, ACTION: action})
+        episode.step(action)
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from suffuse.backbone.train import TrainConfig
 from suffuse.policy.environments.pusht_geometry import SIDE, with_mirror_images
+from suffuse.policy.environments.pusht_pictures import seen_pictures
 from suffuse.policy.errors import ModelError
 from suffuse.policy.model.training import Recipe
 
@@ -57,7 +58,57 @@ def pusht_bc(*, steps: int = 10_000, seed: int = 0, batch: int = 256, learning_r
     return replace(diffusion, policy={**diffusion.policy, **network})
 
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"pusht": pusht, "pusht-bc": pusht_bc}
+def pusht_image(*, steps: int = 100_000, seed: int = 0, batch: int = 64, learning_rate: float = 3e-4) -> Recipe:
+    """PushT from pictures of 96 x 96 and where the disc is: for a GPU, since every step encodes 128 pictures.
+
+    The demonstrations need a column `pixels`; `prepare --pixels` draws it from the states.
+    """
+    state = pusht(steps=steps, seed=seed, batch=batch, learning_rate=learning_rate)
+    return replace(
+        state,
+        columns=("state", "pixels"),
+        observations=("agent_pos", "pixels"),
+        limits={"agent_pos": (0.0, SIDE)},
+        prepare=seen_pictures,
+    )
+
+
+def metaworld(*, steps: int = 3_000, seed: int = 0, batch: int = 128, learning_rate: float = 1e-3) -> Recipe:
+    """A task of Metaworld from its state, which shows the step before too: minutes on one core.
+
+    What the policy was trained for is what the demonstrations say.
+    """
+    return Recipe(
+        columns=("state",),
+        observations=("state",),
+        policy={
+            "observation_steps": 1,
+            "horizon": 4,
+            "action_steps": 4,
+            "denoiser": {"type": "transformer", "width": 128, "depth": 3, "heads": 4},
+            "noise": {"prediction": "v_prediction"},
+            "sampling_steps": 5,
+            "action_low": [-1.0] * 4,
+            "action_high": [1.0] * 4,
+        },
+        train=TrainConfig(
+            steps=steps,
+            learning_rate=learning_rate,
+            warmup_steps=min(200, steps // 10),
+            weight_decay=1e-3,
+            ema_decay=0.995,
+            mixed_precision="bf16",
+            log_every=50,
+            checkpoint_every_steps=1000,
+            seed=seed,
+        ),
+        batch=batch,
+    )
+
+
+RECIPES: dict[str, Callable[..., Recipe]] = {
+    "pusht": pusht, "pusht-bc": pusht_bc, "pusht-image": pusht_image, "metaworld": metaworld,
+}  # fmt: skip
 
 
 def recipe_by_name(

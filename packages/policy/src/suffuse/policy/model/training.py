@@ -51,13 +51,16 @@ class Recipe:
 
 
 def new_policy(recipe: Recipe, demonstrations: Demonstrations) -> DiffusionPolicy:
-    """An untrained policy for the demonstrations, its normalisers set from them. The weights depend on the seed."""
+    """An untrained policy for the demonstrations, its normalisers set from them. The weights depend on the seed.
+
+    Where the recipe names no task, it is the one that the demonstrations name (`env_name`).
+    """
     chosen = demonstrations.only(recipe.observations)
     torch.manual_seed(recipe.train.seed)
     policy = DiffusionPolicy(
         observations={name: list(chosen.columns[name].shape[1:]) for name in recipe.observations},
         action_size=int(np.prod(chosen.columns[ACTION].shape[1:])),
-        **recipe.policy,
+        **{"task": str(demonstrations.environment.get("env_name", "")), **recipe.policy},
     )
     fit_normalisers(policy, chosen, recipe.limits)
     return policy

@@ -1,0 +1,83 @@
+"""Policies trained on Metaworld's scripted experts, task by task, beside the experts themselves.
+
+    python benchmarks/policy_metaworld.py --directory runs/metaworld [--tasks reach,push,...] [--demonstrations 100]
+        [--episodes 100] [--first-seed 100000] [--train-seed 0]
+
+For each task: demonstrations of the expert from seed 0 on, a policy by the recipe `metaworld`, and evaluations with
+the same seeds. What is in the directory already is not made again, so that a run can be ended and gone on with.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import describe
+
+from suffuse.policy import demonstrate, evaluate, read_demonstrations, recipe_by_name, train_policy
+from suffuse.policy import write_demonstrations as write
+
+TASKS = (
+    "reach", "push", "pick-place", "door-open", "drawer-open", "button-press-topdown", "window-open", "assembly",
+    "stick-push", "peg-insert-side",
+)  # fmt: skip
+
+
+def make_policy(task: str, directory: Path, demonstrations: int, seed: int) -> Path:
+    """The demonstrations of a task and a policy trained on them, unless they are there; where the policy lies."""
+    data, model = directory / f"{task}.zarr", directory / f"{task}-{seed}"
+    if not data.exists():
+        write(demonstrate(f"metaworld/{task}-v3", demonstrations), data)
+    if not (model / "config.json").exists():
+        began = time.process_time()
+        train_policy(read_demonstrations(data), model, recipe_by_name("metaworld", seed=seed), resume=True)
+        print(f"{task}: trained in {time.process_time() - began:.0f} s of CPU time", flush=True)
+    return model
+
+
+def measure(name: str, model: str, task: str, args: argparse.Namespace) -> dict[str, Any]:
+    """The figures of a policy or the expert, from the directory where they are there already."""
+    path = args.directory / f"{task}-{name}-{args.first_seed}-{args.episodes}.json"
+    if not path.exists():
+        found = evaluate(model, f"metaworld/{task}-v3", episodes=args.episodes, first_seed=args.first_seed).to_dict()
+        del found["outcomes"]
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    return dict(json.loads(path.read_text()))
+
+
+def share(result: dict[str, Any]) -> str:
+    """A success rate with its interval."""
+    low, high = result["ci95"]["success_rate"]
+    return f"{100 * result['success_rate']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def main() -> None:
+    """Make, measure, print a line for each task."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--demonstrations", type=int, default=100)
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--first-seed", type=int, default=100_000)
+    parser.add_argument("--train-seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.directory.mkdir(parents=True, exist_ok=True)
+    print(describe(), flush=True)
+    lines = ["| task | policy | steps | ms a chunk | expert | steps |", "|---|---|---|---|---|---|"]
+    for task in args.tasks.split(","):
+        model = make_policy(task, args.directory, args.demonstrations, args.train_seed)
+        own = measure(f"policy-{args.train_seed}", str(model), task, args)
+        expert = measure("expert", "expert", task, args)
+        lines.append(
+            f"| {task} | {share(own)} | {own['mean_steps']:.0f} | {own['cpu_ms_per_chunk']:.1f} | {share(expert)} "
+            f"| {expert['mean_steps']:.0f} |"
+        )
+        print(lines[-1], flush=True)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
