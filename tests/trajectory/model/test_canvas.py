@@ -81,11 +81,12 @@ def uncached_logits(canvas: RoadCanvas, trip: int, start: int, width: int) -> np
     for dropped in (False, True):
         flag = torch.tensor([dropped])
         prefix = model.prefix(
-            encoded.roads, canvas.origin[[trip]], torch.from_numpy(canvas.about[[trip], 0]), canvas.target[[trip]],
-            canvas.hour[[trip]], flag,
+            encoded.roads, encoded.placed, canvas.origin[[trip]], torch.from_numpy(canvas.about[[trip], 0]),
+            canvas.target[[trip]], canvas.hour[[trip]], flag,
         )  # fmt: skip
         tokens = model.embed(
-            encoded.roads, torch.from_numpy(canvas.tokens[[trip], shown]), torch.from_numpy(canvas.about[[trip], shown]), flag  # noqa: E501
+            encoded.placed, torch.from_numpy(canvas.tokens[[trip], shown]),
+            torch.from_numpy(canvas.about[[trip], shown]), flag,
         )  # fmt: skip
         masked = torch.from_numpy(canvas.open[[trip], shown])
         tokens = torch.where(masked[..., None], model.mask_token, tokens)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suffuse.trajectory.roads.costs import FAR, cost_to_nodes
+from suffuse.trajectory.roads.costs import FAR, REACH, SLACK, UNKNOWN, NodeSearch, cost_to_nodes
 from suffuse.trajectory.roads.network import RoadNetwork
-from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to
+from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to, hops_within
 
 NODES = 8
 
@@ -73,8 +73,38 @@ def test_of_two_parallel_streets_the_cheaper_counts(make_network):
     assert cost_to_nodes(network, np.array([5.0, 2.0, 1.0]), np.array([1])).tolist() == [[2.0, 0.0]]
 
 
+@settings(max_examples=80, deadline=None)
+@given(links=networks, data=st.data())
+def test_a_search_that_stops_knows_all_it_has_come_to(build, links, data):
+    network = build(links)
+    ends = st.lists(st.integers(0, NODES - 1), min_size=3, max_size=3)
+    cost = np.array(data.draw(st.lists(st.floats(0.01, 100), min_size=len(network), max_size=len(network))))
+    goals, origins = np.array(data.draw(ends)), np.array(data.draw(ends))
+    whole = cost_to_nodes(network, cost, goals)
+    found = np.empty_like(whole)
+    NodeSearch.of(network).about(cost, goals, origins, found)
+    known = found != UNKNOWN
+    np.testing.assert_array_equal(found[known], whole[known])
+    limit = REACH * whole[np.arange(3), origins] + SLACK * cost.mean()
+    assert known[whole <= limit[:, None] * (1 - 1e-6)].all()
+    assert not known[(whole > limit[:, None] * (1 + 1e-6)) & (whole < FAR)].any()
+
+
+@settings(max_examples=80, deadline=None)
+@given(links=networks, data=st.data())
+def test_hops_within_a_bound_are_all_hops_up_to_it(build, links, data):
+    network = build(links)
+    ends = st.lists(st.integers(0, len(network) - 1), min_size=3, max_size=3)
+    origins, destinations = np.array(data.draw(ends)), np.array(data.draw(ends))
+    slack = data.draw(st.integers(0, 3))
+    whole = hops_to(network, destinations)
+    least = whole[np.arange(3), origins]
+    found, limit = hops_within(network, origins, destinations, detour=1.5, slack=slack)
+    np.testing.assert_array_equal(limit, np.ceil(1.5 * least) + slack)
+    np.testing.assert_array_equal(found, np.where(whole <= limit[:, None], whole, UNREACHABLE))
+
+
 def test_costs_of_many_destinations_do_not_depend_on_how_many(make_grid):
-    """They are computed in parts of 256."""
     network = make_grid(18)
     goals = np.arange(300)
     found = cost_to_nodes(network, network.length_m, goals)

@@ -6,9 +6,10 @@ import pytest
 
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates
 from suffuse.trajectory.model.city import POPULARITY_GAIN, SURPRISE_PER_KM, CityFeatures
-from suffuse.trajectory.model.relations import SMOOTHING, candidate_features, token_features
+from suffuse.trajectory.model.relations import SMOOTHING, candidate_features, reach_candidates, token_features
 from suffuse.trajectory.model.trajectory_model import CANDIDATE_ABOUT_DESTINATION, TOKEN_ABOUT_DESTINATION
 from suffuse.trajectory.model.usage import STANDARD_TRIPS, count_usage, zone_of
+from suffuse.trajectory.roads.costs import UNKNOWN
 from suffuse.trajectory.trips.table import Trips
 
 TIME, LENGTH = 0, 1
@@ -257,6 +258,24 @@ def test_features_do_not_depend_on_batch_mates(seen, make_walks):
         mine = np.repeat(found.row == row, np.diff(found.start))
         np.testing.assert_array_equal(found.segment[mine], alone.segment)
         np.testing.assert_array_equal(features[mine], own)
+
+
+def test_costs_about_a_trip_are_made_whole_where_a_candidate_lies_beyond(make_grid):
+    """Of two trips only the one whose candidates were not come to changes, and then it is as if searched whole."""
+    network = make_grid(18)
+    city = CityFeatures(network)
+    goal, near = segment_between(network, 2, 3), segment_between(network, 1, 2)
+    far = int(np.argmax(np.hypot(*(network.node_metres[network.to_node] - network.node_metres[0]).T)))
+    goals = np.array([goal, goal])
+    costs = city.costs_to_go(goals, np.array([near, near]))
+    whole = city.costs_to_go(goals)
+    assert (costs.distance[:, :, network.to_node[far]] == UNKNOWN).all()
+    before = costs.distance.copy()
+    tokens, masked = np.array([[near, 0], [far, 0]]), np.array([[False, True]] * 2)
+    found = collect_candidates(network, tokens, masked, np.zeros_like(tokens), goals)
+    reach_candidates(city, found, goals, costs)
+    np.testing.assert_array_equal(costs.distance[:, 0], before[:, 0])
+    np.testing.assert_array_equal(costs.distance[:, 1], whole.distance[:, 1])
 
 
 def test_without_the_columns_about_the_destination_none_is_left(seen):

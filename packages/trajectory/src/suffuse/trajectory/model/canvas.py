@@ -20,9 +20,10 @@ from torch import Tensor
 from suffuse.backbone.models.block_transformer import KeyValueCache
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
 from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.relations import TOKEN_FEATURES, candidate_features, token_features
+from suffuse.trajectory.model.relations import TOKEN_FEATURES, candidate_features, reach_candidates, token_features
 from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
+from suffuse.trajectory.what_if.pivot import Pivot
 
 ROWS = 32
 """Trips that the transformer sees together: always so many, the last filled up with copies. Equal shapes give equal
@@ -42,6 +43,7 @@ class Encoded:
     model: TrajectoryModel
     city: CityFeatures
     roads: Float[Tensor, "s1 r"]
+    placed: Float[Tensor, "s1 d"]
     scored: Float[Tensor, "s1 h"]
 
     @staticmethod
@@ -49,7 +51,9 @@ class Encoded:
     def of(model: TrajectoryModel, city: CityFeatures) -> "Encoded":
         """Encode all segments of a city."""
         roads = model.encode(city)
-        return Encoded(model=model, city=city, roads=roads, scored=model.scorer.road(roads))
+        return Encoded(
+            model=model, city=city, roads=roads, placed=model.token_road(roads), scored=model.scorer.road(roads)
+        )  # fmt: skip
 
 
 @njit(cache=True)
@@ -229,7 +233,8 @@ class RoadCanvas:
         self.open = np.arange(length) <= (limit[:, None] + 1)  # one more position for the end itself
         self.open[:, 0] = False
         self.row = np.arange(batch)
-        self.costs = self.city.costs_to_go(destination)
+        self.costs = self.city.costs_to_go(destination, origin)
+        self.pivot, self.pivot_of_speeds = Pivot.needed(self.city, destination, also_speeds=route_choice is not None)
         self.about = np.zeros((batch, length, TOKEN_FEATURES), dtype=np.float32)
         self.about[:, :, 0] = 1.0  # nothing but the end stands where no segment may: see `token_features`
         self._describe(self.row, np.zeros(batch, dtype=np.int64))
@@ -260,7 +265,8 @@ class RoadCanvas:
             for begin in range(0, batch, ROWS):
                 rows = torch.from_numpy(np.resize(everyone[begin : begin + ROWS], ROWS))
                 prefix = self.model.prefix(
-                    self.encoded.roads, self.origin[rows], torch.from_numpy(self.about[rows.numpy(), 0]),
+                    self.encoded.roads, self.encoded.placed, self.origin[rows],
+                    torch.from_numpy(self.about[rows.numpy(), 0]),
                     self.target[rows], self.hour[rows], torch.full((ROWS,), dropped),
                 )  # fmt: skip
                 part = self.model.new_cache(ROWS, PREFIX)
@@ -320,7 +326,7 @@ class RoadCanvas:
             inside = (place < self.tokens.shape[1]) & (np.arange(width) < (final[rows] + width - self.lead)[:, None])
             place = place.clip(max=self.tokens.shape[1] - 1)
             hidden = self.model.embed(
-                self.encoded.roads, torch.from_numpy(self.tokens[rows[:, None], place]),
+                self.encoded.placed, torch.from_numpy(self.tokens[rows[:, None], place]),
                 torch.from_numpy(self.about[rows[:, None], place]), torch.full((self.rows,), dropped),
             )  # fmt: skip
             hidden = torch.where(
@@ -379,6 +385,7 @@ class RoadCanvas:
             self.city.network, self.tokens, asked, block, self.destination,
             hops=self.hops, hops_row=self.row, limit=self.limit,
         )  # fmt: skip
+        reach_candidates(self.city, candidates, self.destination, self.costs)
         features = candidate_features(
             self.city, candidates, self.tokens, self.open, block, self.destination, self.row, self.costs
         )
@@ -395,8 +402,13 @@ class RoadCanvas:
             hidden = self._run(trips, total, (start - self.cached).numpy(), cache, dropped=dropped, keep=False)
             logits += weight * self._score(hidden, flat, candidates, features, dropped=dropped)
         temperature = self.temperature[candidates.row]
+        if self.pivot is not None:
+            logits += self.pivot.log_odds(candidates)
         if self.route_choice is not None:
             logits += self.weight * self.route_choice.log_odds(candidates)
+            if self.pivot_of_speeds is not None:
+                spoken = np.repeat(self.route_choice.speaks(candidates), np.diff(candidates.start))
+                logits += self.weight * self.pivot_of_speeds.log_odds(candidates) * spoken
             temperature = np.where(self.route_choice.speaks(candidates), temperature, temperature / (1 + self.weight))
         probability = np.empty_like(logits)
         sure = np.empty(len(candidates), dtype=np.float32)

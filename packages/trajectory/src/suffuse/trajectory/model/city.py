@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from numpy import ndarray
 from torch import Tensor
 
 from suffuse.trajectory.model.usage import ZONE_METRES, Usage, no_usage, zone_of
-from suffuse.trajectory.roads.costs import cost_to_nodes
+from suffuse.trajectory.roads.costs import NodeSearch
 from suffuse.trajectory.roads.network import HIGHWAY_CLASSES, RoadNetwork
 
 POPULARITY_GAIN = 3.0
@@ -37,7 +37,7 @@ class CostsToGo:
     """What lies between anywhere and some destinations."""
 
     distance: Float32[ndarray, "4 d n"]
-    """Cost from every node to the start of each destination segment, by metric."""
+    """Cost from every node to the start of each destination segment, by metric; `UNKNOWN` far off."""
     learned: Float32[ndarray, "z s"]
     """Cost of each segment in the last metric, for each distinct zone of a destination."""
     zone_row: Int[ndarray, " d"]
@@ -51,10 +51,12 @@ class CityFeatures:
     Args:
         network: the roads; closed segments are honoured.
         observed: counts of the network's trips, or None for a city of which no trips are known.
+        before: the network as it was when they were counted, where it has been changed since: see `what_if.Pivot`.
     """
 
     network: RoadNetwork
     observed: Usage | None = None
+    before: RoadNetwork | None = None
 
     @cached_property
     def usage(self) -> Usage:
@@ -106,19 +108,55 @@ class CityFeatures:
             self._learned[zone] = (-np.log(share) + SURPRISE_PER_KM * self.network.length_m / 1000).astype(np.float32)
         return self._learned[zone]
 
-    def costs_to_go(self, destinations: Int[ndarray, " d"]) -> "CostsToGo":
-        """Costs from every node to each destination segment, in every metric."""
-        nodes = self.network.from_node[destinations]
-        distinct, back = np.unique(nodes, return_inverse=True)
-        distance = np.empty((METRICS, len(destinations), len(self.network.node_ids)), dtype=np.float32)
-        for metric, cost in enumerate(self.cost):
-            distance[metric] = cost_to_nodes(self.network, cost, distinct)[back]
+    @cached_property
+    def _search(self) -> NodeSearch:
+        return NodeSearch.of(self.network)
+
+    def costs_to_go(self, destinations: Int[ndarray, " d"], origins: Int[ndarray, " d"] | None = None) -> "CostsToGo":
+        """Costs from every node to each destination segment, in every metric.
+
+        With `origins`, from where a trip from there is likely to come by; the rest can be made whole by `complete`.
+        """
+        goals = self.network.from_node[destinations].astype(np.int64)
+        distance = np.empty((METRICS, len(goals), len(self.network.node_ids)), dtype=np.float32)
         zones, zone_row = np.unique(self.zones[1][destinations], return_inverse=True)
-        for row, zone in enumerate(zones):
-            mine = np.flatnonzero(zone_row == row)
-            distance[-1, mine] = cost_to_nodes(self.network, self.learned_cost(int(zone)), nodes[mine])
-        learned = np.stack([self.learned_cost(int(zone)) for zone in zones])
-        return CostsToGo(distance=distance, learned=learned, zone_row=zone_row)
+        costs = CostsToGo(
+            distance=distance,
+            learned=np.stack([self.learned_cost(int(zone)) for zone in zones]),
+            zone_row=zone_row,
+        )
+        if origins is None:
+            distinct, back = np.unique(goals, return_inverse=True)
+            for metric, cost in enumerate(self.cost):
+                table = np.empty((len(distinct), distance.shape[2]), dtype=np.float32)
+                self._search.whole(cost, distinct, table)
+                distance[metric] = table[back]
+            self._complete_learned(costs, goals, np.arange(len(goals)))
+            return costs
+        starts = self.network.to_node[origins].astype(np.int64)
+        for metric, cost in enumerate(self.cost):
+            self._search.about(cost, goals, starts, distance[metric])
+        for row in range(len(goals)):
+            one = slice(row, row + 1)
+            self._search.about(costs.learned[zone_row[row]], goals[one], starts[one], distance[-1, one])
+        return costs
+
+    def complete(self, costs: CostsToGo, destinations: Int[ndarray, " d"], lacking: Bool[ndarray, "4 d"]) -> None:
+        """Make the rows of `costs`, asked for `destinations`, whole that are `lacking` in a metric."""
+        goals = self.network.from_node[destinations].astype(np.int64)
+        for metric in np.flatnonzero(lacking.any(axis=1)).tolist():
+            rows = np.flatnonzero(lacking[metric])
+            if metric == METRICS - 1:
+                self._complete_learned(costs, goals, rows)
+                continue
+            table = np.empty((len(rows), costs.distance.shape[2]), dtype=np.float32)
+            self._search.whole(self.cost[metric], goals[rows], table)
+            costs.distance[metric, rows] = table
+
+    def _complete_learned(self, costs: CostsToGo, goals: Int[ndarray, " d"], rows: Int[ndarray, " k"]) -> None:
+        for row in rows.tolist():
+            one = slice(row, row + 1)
+            self._search.whole(costs.learned[costs.zone_row[row]], goals[one], costs.distance[-1, one])
 
     @cached_property
     def segment_features(self) -> Float[Tensor, "s f"]:

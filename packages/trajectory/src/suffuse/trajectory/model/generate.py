@@ -23,7 +23,7 @@ from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
-from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to
+from suffuse.trajectory.roads.reachability import UNREACHABLE, hops_to, hops_within
 from suffuse.trajectory.trips.table import Trips, concatenate
 
 TILE = 512
@@ -113,12 +113,15 @@ class GenerationConfig:
 
 def unreachable(network: RoadNetwork, requests: Requests) -> Int[ndarray, " r"]:
     """Rows of the requests whose destination cannot be reached from their origin on the open part of the network."""
-    distinct, back = np.unique(requests.destination, return_inverse=True)
+    part = network.strong_component
+    doubtful = np.flatnonzero(part[requests.origin] != part[requests.destination])
+    distinct, back = np.unique(requests.destination[doubtful], return_inverse=True)
     lost = np.zeros(len(requests), dtype=bool)
     for first in range(0, len(distinct), 256):
         hops = hops_to(network, distinct[first : first + 256])
-        mine = np.flatnonzero((back >= first) & (back < first + 256))
-        lost[mine] = hops[back[mine] - first, requests.origin[mine]] == UNREACHABLE
+        here = np.flatnonzero((back >= first) & (back < first + 256))
+        mine = doubtful[here]
+        lost[mine] = hops[back[here] - first, requests.origin[mine]] == UNREACHABLE
     closed = np.isin(requests.origin, list(network.closed)) | np.isin(requests.destination, list(network.closed))
     return np.flatnonzero(lost | closed)
 
@@ -180,10 +183,9 @@ def draw_tile(
     Requests whose trips could be too long to be drawn together are drawn in two halves.
     """
     network = encoded.city.network
-    distinct, back = np.unique(requests.destination, return_inverse=True)
-    hops = hops_to(network, distinct)[back]
-    least = hops[np.arange(len(requests)), requests.origin]
-    limit = np.ceil(config.detour * least).astype(np.int64) + config.slack
+    hops, limit = hops_within(
+        network, requests.origin, requests.destination, detour=config.detour, slack=config.slack
+    )  # fmt: skip
     length = canvas_length(config.decoding, int(limit.max()) + 1)
     half = len(requests) // 2
     if half >= ROWS and len(requests) * length > POSITIONS:
@@ -234,12 +236,13 @@ def generate_batches(
     first: int = 0,
     own: Sharpness | None = None,
     logit: RecursiveLogit | None = None,
+    encoded: Encoded | None = None,
 ) -> Iterator[Trips]:
     """One trip a request, in order, `config.batch_size` at a time. Different `draw`s answer the same requests anew.
 
     `first` is the number of the first request in the whole job: parts of a job drawn apart equal the job drawn whole.
-    `own` is what suits the model where `config` does not say, `logit` the recursive logit that `route_choice` weighs.
-    Raises RequestError if a destination cannot be reached.
+    `own` is what suits the model where `config` does not say, `logit` the recursive logit that `route_choice` weighs,
+    `encoded` what is known of the city already. Raises RequestError if a destination cannot be reached.
     """
     lost = unreachable(city.network, requests)
     if len(lost):
@@ -249,7 +252,7 @@ def generate_batches(
             f"from segment {ids[requests.origin[lost[0]]]} ({len(lost)} of {len(requests)} requests cannot be met)"
         )
     model.eval()
-    encoded = Encoded.of(model, city)
+    encoded = encoded or Encoded.of(model, city)
     metres = city.network.node_metres
     for begin in range(0, len(requests), config.batch_size):
         part = requests.take(np.arange(begin, min(begin + config.batch_size, len(requests))))
@@ -274,13 +277,22 @@ def generate_trips(
     first: int = 0,
     own: Sharpness | None = None,
     logit: RecursiveLogit | None = None,
+    encoded: Encoded | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Trips:
     """All trips of `generate_batches` in one table; `progress` hears how many were drawn so far."""
     parts: list[Trips] = []
     done = 0
     for part in generate_batches(
-        model, city, requests, config or GenerationConfig(), draw=draw, first=first, own=own, logit=logit
+        model,
+        city,
+        requests,
+        config or GenerationConfig(),
+        draw=draw,
+        first=first,
+        own=own,
+        logit=logit,
+        encoded=encoded,
     ):
         parts.append(part)
         done += len(part)

@@ -18,8 +18,11 @@ TIME_WEIGHT = 0.1
 def route_nll(model: TrajectoryModel, batch: TripBatch) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n1 d"]]:
     """Negative log-likelihood of each masked segment (0 where none), and hidden states of origin and clean tokens."""
     roads = model.encode(batch.city)
-    prefix = model.prefix(roads, batch.origin, batch.origin_features, batch.destination, batch.hour, batch.dropped)
-    tokens = model.embed(roads, batch.tokens, batch.token_features, batch.dropped)
+    placed = model.token_road(roads)
+    prefix = model.prefix(
+        roads, placed, batch.origin, batch.origin_features, batch.destination, batch.hour, batch.dropped
+    )  # fmt: skip
+    tokens = model.embed(placed, batch.tokens, batch.token_features, batch.dropped)
     mask = training_mask(batch.blocks, batch.valid, PREFIX)
     noisy, clean = model.denoise(prefix, tokens, batch.masked, mask)
     trip = batch.masked.nonzero()[:, 0]

@@ -2,8 +2,11 @@
 
 import inspect
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from suffuse.console import (
     CONFIG_FILE,
@@ -19,6 +22,7 @@ from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.corpus import training_trips
 from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.model.canvas import Encoded
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips
 from suffuse.trajectory.model.training import CITY_FILE, GENERATION_FILE, ROUTE_CHOICE_FOLDER, USAGE_FILE, fingerprint
@@ -55,13 +59,22 @@ class TripGenerator:
         """Whether this is the network whose trips it was trained on."""
         return self.city.has_usage
 
+    @cached_property
+    def encoded(self) -> Encoded:
+        """The city as the model sees it, computed once. It does not follow later changes of the weights."""
+        return Encoded.of(self.model.eval(), self.city)
+
     def on(self, network: RoadNetwork) -> "TripGenerator":
-        """The same model on the same network with other segments closed, or on another one, where it knows no trips."""
+        """The same model on the same network with segments closed or speeds changed, or on another, where it knows no
+        trips.
+        """
         if fingerprint(network) != fingerprint(self.city.network):
             return replace(self, city=CityFeatures(network, None), own=Sharpness(), logit=None)
         logit = None if self.logit is None else self.logit.on(network)
         assert logit is None or isinstance(logit, RecursiveLogit)
-        return replace(self, city=CityFeatures(network, self.city.observed), logit=logit)
+        return replace(
+            self, city=changed(network, self.city.observed, self.city.before or self.city.network), logit=logit
+        )
 
     def sample(
         self,
@@ -83,8 +96,16 @@ class TripGenerator:
                 f"road network {self.city.network.name!r}"
             )
         return generate_trips(
-            self.model, self.city, requests, chosen, first=first, draw=draw, own=self.own, logit=self.logit
-        )
+            self.model, self.city, requests, chosen, first=first, draw=draw, own=self.own, logit=self.logit,
+            encoded=self.encoded,
+        )  # fmt: skip
+
+
+def changed(network: RoadNetwork, observed: Usage | None, home: RoadNetwork) -> CityFeatures:
+    """A city that was observed with all of `home` open: what is closed or has another speed in `network` is new."""
+    before = replace(home, closed=frozenset())
+    same = not network.closed and np.array_equal(before.speed_kmh, network.speed_kmh)
+    return CityFeatures(network, observed, None if same or observed is None else before)
 
 
 def model_directory(name_or_path: str | Path) -> Path:
@@ -150,7 +171,7 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     logit = RecursiveLogit.load(folder, network) if folder.is_dir() else None
     assert logit is None or isinstance(logit, RecursiveLogit)
     return TripGenerator(
-        model=model, city=CityFeatures(network, observed), directory=directory, facts=facts, own=own, logit=logit
+        model=model, city=changed(network, observed, network), directory=directory, facts=facts, own=own, logit=logit
     )
 
 

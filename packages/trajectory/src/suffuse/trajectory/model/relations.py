@@ -14,8 +14,9 @@ from numba import njit
 from numpy import ndarray
 
 from suffuse.trajectory.model.candidates import Candidates
-from suffuse.trajectory.model.city import CityFeatures, CostsToGo
+from suffuse.trajectory.model.city import METRICS, CityFeatures, CostsToGo
 from suffuse.trajectory.model.usage import ZONES
+from suffuse.trajectory.roads.costs import UNKNOWN
 
 TOKEN_FEATURES = 12
 CANDIDATE_FEATURES = 40
@@ -290,6 +291,43 @@ def _candidate_features(
                     if place >= 0 and choices > 0:
                         f[35] = np.log((turn_flow[place] + SMOOTHING / choices) / (leaving[c] + SMOOTHING))
                 f[36] = 1.0
+
+
+@njit(cache=True)
+@no_type_check
+def _lacking(
+    trip: ndarray,
+    start: ndarray,
+    segment: ndarray,
+    destination: ndarray,
+    row: ndarray,
+    to_node: ndarray,
+    distance: ndarray,
+    out: ndarray,
+) -> None:
+    for query in range(len(trip)):
+        r, last = row[trip[query]], destination[trip[query]]
+        for i in range(start[query], start[query + 1]):
+            if segment[i] < len(to_node) and segment[i] != last:
+                for metric in range(4):
+                    if distance[metric, r, to_node[segment[i]]] == UNKNOWN:
+                        out[metric, r] = True
+
+
+def reach_candidates(
+    city: CityFeatures,
+    candidates: Candidates,
+    destination: Int[ndarray, " b"],
+    costs: CostsToGo,
+) -> None:
+    """Make `costs`, whose row i is that of trip i, known for every candidate."""
+    lacking = np.zeros((METRICS, len(destination)), dtype=np.bool_)
+    _lacking(
+        candidates.row, candidates.start, candidates.segment, destination, np.arange(len(destination)),
+        city.network.to_node, costs.distance, lacking,
+    )  # fmt: skip
+    if lacking.any():
+        city.complete(costs, destination, lacking)
 
 
 def candidate_features(

@@ -125,30 +125,37 @@ class TrajectoryModel(PretrainedModel):
 
     def embed(
         self,
-        roads: Float[Tensor, "s1 r"],
+        placed: Float[Tensor, "s1 d"],
         segment: Int[Tensor, "b k"],
         features: Float[Tensor, "b k f"],
         dropped: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b k d"]:
-        """Tokens of committed segments; features about the destination are hidden where the condition is `dropped`."""
+        """Tokens of committed segments; features about the destination are hidden where the condition is `dropped`.
+
+        `placed` is `self.token_road` of all road vectors, which stays the same for a city.
+        """
         kept = torch.where(dropped[:, None, None], features * self.token_kept, features)
-        return self.token_road(roads)[segment] + self.token_relation(kept)
+        return placed[segment] + self.token_relation(kept)
 
     def prefix(
         self,
         roads: Float[Tensor, "s1 r"],
+        placed: Float[Tensor, "s1 d"],
         origin: Int[Tensor, " b"],
         origin_features: Float[Tensor, "b f"],
         destination: Int[Tensor, " b"],
         hour: Float[Tensor, " b"],
         dropped: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b 3 d"]:
-        """Leading tokens: where to, when, where from. `hour` is in [0, 24); `dropped` hides the first two."""
+        """Leading tokens: where to, when, where from. `hour` is in [0, 24); `dropped` hides the first two.
+
+        `placed` is that of `embed`.
+        """
         angle = hour[:, None] * (2 * torch.pi / 24) * torch.tensor([1.0, 2.0])
         clock = self.hour(torch.cat([angle.sin(), angle.cos()], dim=1))
         target = self.destination_road(roads[destination]) + self.destination_relation(origin_features)
         condition = torch.where(dropped[:, None, None], self.no_condition, torch.stack([target, clock], dim=1))
-        start = self.embed(roads, origin[:, None], origin_features[:, None], dropped)
+        start = self.embed(placed, origin[:, None], origin_features[:, None], dropped)
         return torch.cat([condition, start], dim=1) + self.role
 
     def denoise(

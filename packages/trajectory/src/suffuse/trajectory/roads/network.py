@@ -12,6 +12,7 @@ import shapely
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from suffuse.trajectory.errors import RoadNetworkError
 from suffuse.trajectory.roads.transitions import legal_transitions, reverse_partners
@@ -128,6 +129,12 @@ class RoadNetwork:
     def predecessors(self) -> sparse.csr_array:
         """`successors` transposed."""
         return self.successors.T.tocsr()
+
+    @cached_property
+    def strong_component(self) -> Int[ndarray, " s"]:
+        """Number of the part of the network each segment is in; within a part every segment reaches every other."""
+        _, number = connected_components(self.successors, connection="strong")
+        return number
 
     @cached_property
     def metric_crs(self) -> pyproj.CRS:
