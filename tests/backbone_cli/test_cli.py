@@ -63,6 +63,8 @@ def test_calibrate_and_report_on_a_pipeline(pipeline: Path, tmp_path: Path) -> N
         (["study", "dit", "--out", "x", "--data", "nowhere"], "no Fashion-MNIST in nowhere"),
         (["train", "magic", "--out", "x.safetensors"], "there is nothing to train for 'magic'"),
         (["train", "ilf", "--out", "x.bin"], "must end in .safetensors"),
+        (["train", "elastic-routing", "--study", "unet", "--out", "x.safetensors"], "needs blocks, which only dit has"),
+        (["train", "ilf", "--study", "gan", "--out", "x.safetensors"], "there is no study 'gan'"),
     ],
 )
 def test_what_is_refused_is_said_in_one_sentence(

@@ -50,7 +50,7 @@ SEED = 2_000
 """Of their noise, which is neither measured nor tuned on."""
 
 CONFIG = TrainConfig(
-    steps=800,
+    steps=500,
     learning_rate=1e-2,
     warmup_steps=50,
     ema_decay=0.99,

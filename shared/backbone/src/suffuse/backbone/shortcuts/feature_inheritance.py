@@ -58,7 +58,7 @@ class FeatureInheritance(Shortcut):
     keep: int = 1
     interval: int | None = None
     early: float = 1.0
-    within: tuple[float, float] = (0.0, 1.0)
+    within: Sequence[float] = (0.0, 1.0)
     memory: int = 1
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ def plan_inheritance(
     keep: int = 1,
     interval: int | None = None,
     early: float = 1.0,
-    within: tuple[float, float] = (0.0, 1.0),
+    within: Sequence[float] = (0.0, 1.0),
 ) -> tuple[Spread, tuple[range, ...]]:
     """Choose which parts inherit in which step: those with places in a range around the middle, in order of calls.
 
