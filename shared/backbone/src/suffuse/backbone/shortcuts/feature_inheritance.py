@@ -73,8 +73,9 @@ class FeatureInheritance(Shortcut):
             raise ShortcutError(f"memory must be in [1, {MOST_MEMORY}], got {self.memory}")
         if self.early <= 0:
             raise ShortcutError(f"early must be above 0, got {self.early}")
+        object.__setattr__(self, "within", tuple(self.within))  # JSON has lists only
         if not (len(self.within) == 2 and 0 <= self.within[0] < self.within[1] <= 1):
-            raise ShortcutError(f"within must be two rising numbers in [0, 1], got {tuple(self.within)}")
+            raise ShortcutError(f"within must be two rising numbers in [0, 1], got {self.within}")
 
     @property
     def idle(self) -> bool:
