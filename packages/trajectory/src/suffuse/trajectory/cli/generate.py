@@ -1,9 +1,9 @@
 """`generate`: trips for requests, to a file whose suffix says how."""
 
 import os
-import re
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +11,10 @@ import numpy as np
 import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
-from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, shown, whole, write_run
+from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, whole, write_run
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, Model, OnError, Out, Seed, checked_on_error
-from suffuse.trajectory.demand.draw_requests import draw_requests
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Model, OnError, Out, Seed, Speed, checked_on_error
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
 from suffuse.trajectory.model.pretrained import model_directory, sharpness_on
@@ -23,34 +22,14 @@ from suffuse.trajectory.od import parse_depart, read_requests
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.scale import ENGINES, Listed, Plan, Simulated, Source, write_shards
 from suffuse.trajectory.trips.table import concatenate
 from suffuse.trajectory.trips.write import check_suffix, write_trips
+from suffuse.trajectory.what_if import Changes
 from suffuse.trajectory.workers import Job, Worker, answer
 
 MANY = 2000
 """From this many trips on, one process a core pays for its start."""
-
-
-def closed_segments(text: str, network: RoadNetwork) -> tuple[int, ...]:
-    """Indices of the ids in `--close 1,2,3`. Raises RequestError for an id that is not in the network."""
-    found = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        index = network.index_of.get(int(part)) if re.fullmatch(r"-?[0-9]{1,19}", part) else None
-        if index is None:
-            raise RequestError(f"--close: segment {shown(part)} is not in road network {network.name!r}")
-        found.append(index)
-    return tuple(found)
-
-
-def repeated(requests: Requests, count: int) -> Requests:
-    """`count` requests: the given ones in turn, again and again, each with an id of its own."""
-    rows = np.arange(count) % len(requests)
-    again = requests.take(rows)
-    if count <= len(requests):
-        return again
-    turn = np.arange(count) // len(requests)
-    names = [f"{name}-{k}" if k else name for name, k in zip(again.request_id, turn, strict=True)]
-    return replace(again, request_id=np.array(names, dtype=object))
 
 
 def check_reachable(network: RoadNetwork, requests: Requests, on_error: str) -> Requests:
@@ -79,7 +58,8 @@ def generate(
         Path | None, typer.Option("--od", help="CSV with origin,destination[,depart]: segment ids or lon/lat pairs.")
     ] = None,
     depart: Annotated[str | None, typer.Option("--depart", help="Departure of all trips: 08:00 or ISO 8601.")] = None,
-    close: Annotated[str, typer.Option("--close", help="Segment ids that no trip may use, separated by commas.")] = "",
+    close: Close = "",
+    speed: Speed = None,
     decoding: Annotated[
         str, typer.Option("--decoding", help="confidence (block by block) or dcd (sliding window).")
     ] = "confidence",
@@ -121,12 +101,24 @@ def generate(
     workers: Annotated[
         int | None, whole("--workers", 1, MOST_PROCESSES, "Processes. Default: one a core for large jobs.")
     ] = None,
+    shard_size: Annotated[
+        int | None,
+        whole("--shard-size", 1, MOST_TRIPS, "Trips a Parquet file: --out is then a folder, filled bit by bit."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="Who writes shards: process, or ray (extra ray) for more than one machine.")
+    ] = "process",
     on_error: OnError = "fail",
 ) -> None:
-    """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml."""
+    """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml; a folder of Parquet files with --shard-size."""
     arguments = dict(locals())
-    check_suffix(out)
+    if shard_size is None:
+        check_suffix(out)
     checked_on_error(on_error)
+    if engine not in ENGINES:
+        raise ValueError(f"--engine is {engine!r}, but must be one of {', '.join(ENGINES)}")
+    if engine != "process" and shard_size is None:
+        raise ValueError(f"--engine {engine} writes shards: give --shard-size too")
     if order not in (None, "left", "confidence"):
         raise ValueError(f"--order is {order!r}, but must be left or confidence")
     config = GenerationConfig(
@@ -136,44 +128,69 @@ def generate(
     )  # fmt: skip
     when = None if depart is None else parse_depart(depart, "--depart")
     network = load_city(city)
-    closed = closed_segments(close, network)
-    open_network = network.without(np.array(closed)) if closed else network
+    changes = Changes.parse(network, close=close, speed=speed or ())
+    changed = changes.on(network)
+    source: Source
     if od is None:
-        requests = draw_requests(open_network, n or 1000, seed=seed)
-        if when is not None:
-            requests = replace(requests, depart=np.full(len(requests), when))
+        source, count = Simulated(seed=seed, depart=when), n or 1000
     else:
-        requests, skipped = read_requests(od, network, depart=when, on_error=checked_on_error(on_error))
-        for sentence in skipped[:10]:
-            say(f"Note: skipped: {sentence}")
-        if len(skipped) > 10:
-            say(f"Note: {len(skipped) - 10} more lines of {od} skipped")
-        requests = repeated(requests, n or len(requests))
-    requests = check_reachable(open_network, requests, on_error)
-
+        source, count = listed(od, changed, n, when, on_error)
+    job = Job(city=city, model=model, changes=changes, config=config, best_of=best_of, threads=threads)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = workers or (cores if len(requests) * best_of >= MANY else 1)
-    job = Job(
-        city=city, model=model, closed=closed, config=config, best_of=best_of,
-        threads=threads,
-    )  # fmt: skip
-    local = Worker(job, network) if count == 1 else None
+    processes = workers or (cores if count * best_of >= MANY else 1)
     began = time.perf_counter()
-    parts = []
-    with progress("Generating trips", len(requests)) as bar:
-        for part in answer(job, requests, workers=count, local=local):
-            parts.append(part)
-            bar.advance(bar.task_ids[0], len(part))
-    trips = concatenate(parts)
+    with progress("Generating trips", count) as bar:
+
+        def done(trips: int) -> None:
+            bar.advance(bar.task_ids[0], trips)
+
+        if shard_size is None:
+            made = write_one_file(job, source.part(changed, 0, count), network, out, processes, done)
+        else:
+            plan = Plan(job=job, source=source, count=count, size=shard_size, folder=out)
+            made = 0
+            for part in write_shards(plan, engine=engine, workers=processes):
+                made += part
+                done(part)
     spent = time.perf_counter() - began
-    write_trips(trips, open_network, out)
     used = what_was_used(model, network, config if best_of == 1 else config.for_guess())
     write_run(
-        out, "suffuse-trajectory", arguments, trips=len(trips), seconds=round(spent, 3),
-        trips_a_second=round(len(trips) / spent, 1), processes=count,
+        out, "suffuse-trajectory", arguments, trips=count, seconds=round(spent, 3),
+        trips_a_second=round(made / spent, 1), processes=processes,
         attribution=network.attribution, **used,
     )  # fmt: skip
-    say(f"{len(trips):,} trips written to {out} ({len(trips) / spent:,.0f} trips/s)")
+    there = f", {count - made:,} of them there already" if made < count else ""
+    say(f"{count:,} trips written to {out} ({made / spent:,.0f} trips/s{there})")
+
+
+def listed(
+    od: Path, network: RoadNetwork, n: int | None, depart: np.datetime64 | None, on_error: str
+) -> tuple[Listed, int]:
+    """The requests of an OD file that can be met, and how many trips they ask for: `n`, less those that cannot."""
+    requests, skipped = read_requests(od, network, depart=depart, on_error=checked_on_error(on_error))
+    for sentence in skipped[:10]:
+        say(f"Note: skipped: {sentence}")
+    if len(skipped) > 10:
+        say(f"Note: {len(skipped) - 10} more lines of {od} skipped")
+    wanted = requests.take(np.arange(min(n or len(requests), len(requests))))
+    can = check_reachable(network, wanted, on_error)
+    if n is None or len(can) == len(requests):
+        return Listed(requests=can), n or len(can)
+    turns, rest = divmod(n, len(requests))
+    return Listed(requests=can), turns * len(can) + int(np.isin(can.request_id, requests.request_id[:rest]).sum())
+
+
+def write_one_file(
+    job: Job, requests: Requests, network: RoadNetwork, out: Path, processes: int, done: Callable[[int], None]
+) -> int:
+    """All trips in one file, which appears when the last is drawn; returns their number."""
+    local = Worker(job, network) if processes == 1 else None
+    parts = []
+    for part in answer(job, requests, workers=processes, local=local):
+        parts.append(part)
+        done(len(part))
+    write_trips(concatenate(parts), job.changes.on(network), out)
+    return len(requests)
 
 
 def what_was_used(model: str, network: RoadNetwork, config: GenerationConfig) -> dict[str, object]:

@@ -20,6 +20,14 @@ City = Annotated[
 Model = Annotated[str, typer.Option("--model", help="A shipped model, a model directory, or dijkstra, dijkstra-time.")]
 Seed = Annotated[int, whole("--seed", 0, 2**63 - 1, "Another seed, other trips; the same seed, the same trips.")]
 OnError = Annotated[str, typer.Option("--on-error", help="What to do with records that cannot be used: fail or skip.")]
+Close = Annotated[str, typer.Option("--close", help="Segment ids that no trip may use, separated by commas.")]
+Speed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--speed", help="ID=KMH: a segment's speed from now on; repeat it, separate by commas, or name a CSV file "
+        "with the columns segment,speed_kmh.",
+    ),
+]  # fmt: skip
 Out = Annotated[Path, typer.Option("--out", help="The file to write; its suffix chooses the format.")]
 
 

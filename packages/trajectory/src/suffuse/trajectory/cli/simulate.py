@@ -3,18 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-import numpy as np
 import typer
 
 from suffuse.console import progress, say, whole
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.generate import closed_segments
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, Out, Seed
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Out, Seed, Speed
 from suffuse.trajectory.demand import DemandConfig, simulate_requests
 from suffuse.trajectory.demand.corpus import PART_SEEDS, simulated_trips
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.write import check_suffix, write_trips
+from suffuse.trajectory.what_if import Changes
 
 
 @app.command()
@@ -28,15 +27,18 @@ def simulate(
     again: Annotated[
         Path | None, typer.Option("--again", help="Trips whose requests are driven once more, by other drivers.")
     ] = None,
-    close: Annotated[str, typer.Option("--close", help="Segment ids that are closed, with --again.")] = "",
+    close: Close = "",
+    speed: Speed = None,
     seed: Seed = 1,
 ) -> None:
     """Write simulated trips: a real road network, simulated people. Files as for generate."""
     check_suffix(out)
     if part not in PART_SEEDS:
         raise ValueError(f"--part is {part!r}, but must be one of {', '.join(PART_SEEDS)}")
-    if close and again is None:
-        raise ValueError("--close needs --again: closing roads changes how requests are met")
+    if (close or speed) and again is None:
+        raise ValueError(
+            f"{'--close' if close else '--speed'} needs --again: changed roads change how requests are met"
+        )
     network = load_city(city)
     if again is None:
         with progress("Simulating trips", n) as bar:
@@ -46,10 +48,9 @@ def simulate(
             )  # fmt: skip
     else:
         asked = read_trips(again, network)
-        closed = closed_segments(close, network)
+        changes = Changes.parse(network, close=close, speed=speed or ())
         trips = simulate_requests(
-            network.without(np.array(closed)) if closed else network, DemandConfig(), asked.origin, asked.destination,
-            asked.depart, seed=seed,
-        )  # fmt: skip
+            changes.on(network), DemandConfig(), asked.origin, asked.destination, asked.depart, seed=seed
+        )
     write_trips(trips, network, out)
     say(f"{len(trips):,} simulated trips written to {out}")

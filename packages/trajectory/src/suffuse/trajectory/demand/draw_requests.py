@@ -10,10 +10,13 @@ from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.network import RoadNetwork
 
 
-def draw_requests(network: RoadNetwork, count: int, *, seed: int, config: DemandConfig | None = None) -> Requests:
-    """Draw `count` requests; request i depends on the seed and i alone, and its id is i.
+def draw_requests(
+    network: RoadNetwork, count: int, *, seed: int, first: int = 0, config: DemandConfig | None = None
+) -> Requests:
+    """Draw requests number `first` to `first + count - 1`; request i depends on the seed and i alone, and its id is i.
 
-    Origins and destinations are never closed segments. Raises RequestError for a count below 1.
+    Origins and destinations are never closed segments, nor such that closed segments cut off from each other. Raises
+    RequestError for a count below 1.
     """
     check_seed(seed)
     if count < 1:
@@ -24,15 +27,17 @@ def draw_requests(network: RoadNetwork, count: int, *, seed: int, config: Demand
     origin, destination = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     depart = np.empty(count, dtype="datetime64[s]")
     for row in range(count):
-        generator = trip_stream(seed, row, stream=0)
+        generator = trip_stream(seed, first + row, stream=0)
         for _ in range(MAX_PAIRS):
             purpose, start, end = world.gravity.draw(generator)
-            if start not in network.closed and end not in network.closed:
+            if not network.closed:
+                break
+            if not {start, end} & network.closed and network.strong_component[start] == network.strong_component[end]:
                 break
         else:
             raise RequestError(f"road network {network.name!r} has no open segments to start or end a trip on")
         origin[row], destination[row] = start, end
         hour, day = draw_hour(purpose, generator), int(generator.integers(config.days))
         depart[row] = midnight + np.timedelta64(86400 * day + int(hour * 3600), "s")
-    names = np.array([str(row) for row in range(count)], dtype=object)
+    names = np.array([str(row) for row in range(first, first + count)], dtype=object)
     return Requests(origin=origin, destination=destination, depart=depart, request_id=names)

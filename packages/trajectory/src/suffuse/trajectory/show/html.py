@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from suffuse.trajectory.roads.network import HIGHWAY_CLASSES
 from suffuse.trajectory.show.lines import Lines
-from suffuse.trajectory.show.look import FLOW_WIDTH, ROAD_WIDTH, flow_ramp, flow_ticks
+from suffuse.trajectory.show.look import FLOW_WIDTH, ROAD_WIDTH, change_ramp, change_ticks, flow_ramp, flow_ticks
 from suffuse.trajectory.show.scene import Layer, Scene
 
 SCRIPTS = ("model.js", "view.js", "ground.js", "motion.js", "panel.js", "start.js")
@@ -36,6 +36,9 @@ def page(scene: Scene) -> str:
         "title": escape(scene.title),
         "summary": escape(scene.summary),
         "attribution": escape(scene.attribution),
+        "legend": "Trips on each road segment" if scene.before is None else "Change of trips on each segment",
+        "singles": "Single trips" if scene.before is None else "Single trips after the change",
+        "flows": "Flows" if scene.before is None else "Changes",
         "style": _file("page.css"),
         "script": "\n".join(_file(name) for name in SCRIPTS),
         "data": script_json(page_data(scene)),
@@ -51,14 +54,15 @@ def script_json(data: Any) -> str:
 def page_data(scene: Scene) -> dict[str, Any]:
     """All that the page's scripts know. Points are decimetres in `network.metric_crs`, all but the first as steps."""
     network, layer = scene.network, scene.layer
+    ramp = flow_ramp if scene.before is None else change_ramp
     low, high = scene.lines.xy.min(axis=0), scene.lines.xy.max(axis=0)
     return {
         "box": np.concatenate([low, high]).round(1).tolist(),
         "classes": list(HIGHWAY_CLASSES),
         "roadWidth": [ROAD_WIDTH[name] for name in HIGHWAY_CLASSES],
         "flowWidth": list(FLOW_WIDTH),
-        "flowTicks": flow_ticks(layer.peak),
-        "ramp": {theme: flow_ramp(theme) for theme in ("light", "dark")},
+        "flowTicks": (flow_ticks if scene.before is None else change_ticks)(scene.peak),
+        "ramp": {theme: ramp(theme) for theme in ("light", "dark")},
         "segments": {
             "id": [str(identifier) for identifier in network.segment_ids],
             "class": [HIGHWAY_CLASSES.index(name) for name in network.highway],
@@ -68,8 +72,10 @@ def page_data(scene: Scene) -> dict[str, Any]:
             "closed": sorted(network.closed),
             "xy": _steps(scene.lines),
         },
-        "peak": layer.peak,
+        "slowed": list(scene.slowed),
+        "peak": scene.peak,
         "flow": layer.flow.astype(int).tolist(),
+        "before": None if scene.before is None else np.rint(scene.before.flow).astype(int).tolist(),
         "total": len(layer.trips),
         "timed": layer.timed,
         "trips": _trips(layer),

@@ -38,6 +38,28 @@ def flow_colormap(theme: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(f"flow-{theme}", flow_ramp(theme))
 
 
+CHANGE = {
+    "light": (("#2d004b", "#7a63b0", "#c9bfe3"), ("#f8cf98", "#e08214", "#7f3b08")),
+    "dark": (("#d8caff", "#8f7fc4", "#4a4270"), ("#5e4420", "#d08a2e", "#ffd08a")),
+}
+"""Colours of fewer and of more trips from the largest change to none and on: purple and orange after Brewer's PuOr,
+which the colour-blind tell apart. The larger a change, the further from the ground it is in lightness."""
+
+
+def change_ramp(theme: str) -> list[str]:
+    """The colours of changes from the largest loss to the largest gain, as `#rrggbb`; no change is between the two."""
+    halves = [LinearSegmentedColormap.from_list("change", list(colours)) for colours in CHANGE[theme]]
+    return [to_hex(colour) for half in halves for colour in half(np.linspace(0, 1, RAMP_STEPS))]
+
+
+def change_colours(change: Float[ndarray, " f"], peak: float) -> list[str]:
+    """The colour of each change on a light ground: where it lies on `change_ramp` goes by the root of its size."""
+    ramp = change_ramp("light")
+    step = np.rint(flow_share(np.abs(change), peak) * (RAMP_STEPS - 1)).astype(np.int64)
+    row = np.where(change < 0, RAMP_STEPS - 1 - step, RAMP_STEPS + step)
+    return [ramp[at] for at in row.tolist()]
+
+
 def flow_share(flow: Float[ndarray, " f"], peak: float) -> Float[ndarray, " f"]:
     """Where flows lie on the scale of colours, 0 to 1: the root of their share of `peak`, so that small ones show."""
     return np.sqrt(flow.astype(np.float64) / peak)
@@ -58,6 +80,18 @@ def flow_ticks(peak: float) -> list[int]:
     for value, share in reversed(shares):
         if last - share >= 0.16 and share >= 0.04:
             ticks.append(value)
+            last = share
+    return ticks[::-1]
+
+
+def change_ticks(peak: float) -> list[int]:
+    """The same for the two sides of a scale of changes, each half as long: fewer, and none near 0."""
+    ticks: list[int] = []
+    last = 1.3
+    for tick in flow_ticks(peak)[::-1]:
+        share = float(np.sqrt(tick / peak))
+        if last - share >= 0.3 and share >= 0.3:
+            ticks.append(tick)
             last = share
     return ticks[::-1]
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from suffuse.console import check_writable, replacing
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.show.change import change_scene
+from suffuse.trajectory.show.difference import write_difference
 from suffuse.trajectory.show.html import write_html
 from suffuse.trajectory.show.png import write_png
 from suffuse.trajectory.show.scene import Scene, make_scene
 from suffuse.trajectory.trips.table import Trips
+from suffuse.trajectory.what_if.changes import Changes
 
 WRITERS: dict[str, Callable[[Scene, Path], None]] = {".html": write_html, ".png": write_png}
 """How a map is drawn, by suffix."""
@@ -53,3 +56,39 @@ def plot_trips(
     scene = make_scene(trips, network, title=title, note=note, singles=singles)
     with replacing(out, error=TripError) as temporary:
         WRITERS[out.suffix.lower()](scene, temporary)
+
+
+def plot_change(
+    before: Trips,
+    after: Trips,
+    network: RoadNetwork,
+    out: Path,
+    *,
+    changes: Changes | None = None,
+    title: str | None = None,
+    note: str | None = None,
+) -> None:
+    """Draw where `after` has more and where fewer trips than `before`, as a page (`.html`) or a picture (`.png`).
+
+    Trips with one id are of one request; those that only one side has are left out. If the sides share no id, flows of
+    `before` are scaled to as many trips as there are after.
+
+    Args:
+        before: trips on the network as it is.
+        after: trips after a change.
+        network: the roads before the change.
+        out: where to; replaced if there.
+        changes: what was changed, to be marked on the map.
+        title: above the map; the city's name unless given.
+        note: as for `plot_trips`.
+
+    Raises:
+        TripError: if the suffix or the trips are not fit for it, or `out` cannot be written.
+
+    """
+    out = Path(out)
+    check_map_suffix(out)
+    scene = change_scene(before, after, network, changes or Changes(), title=title, note=note)
+    writer = write_difference if out.suffix.lower() == ".png" else write_html
+    with replacing(out, error=TripError) as temporary:
+        writer(scene, temporary)

@@ -24,7 +24,7 @@ SIMULATED = "real road network, simulated trips"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """One set of k trips over the s segments of the map; trips to compare with would be a second layer."""
+    """One set of k trips over the s segments of the map."""
 
     trips: Trips
     flow: Float[ndarray, " s"]
@@ -55,6 +55,20 @@ class Scene:
     summary: str
     """How many trips, how long, of what kind: one line."""
     attribution: str
+    before: Layer | None = None
+    """Trips to compare with: the map then shows what changed from them to those of `layer`."""
+    slowed: tuple[int, ...] = ()
+    """Segments that have another speed than in `before`."""
+
+    @property
+    def change(self) -> Float[ndarray, " s"]:
+        """Trips on each segment more than in `before`."""
+        return self.layer.flow if self.before is None else self.layer.flow - self.before.flow
+
+    @property
+    def peak(self) -> float:
+        """What is at the strong end of the scale: the largest flow, or the largest change; at least `LEAST_PEAK`."""
+        return self.layer.peak if self.before is None else max(float(np.abs(self.change).max()), LEAST_PEAK)
 
 
 def make_scene(trips: Trips, network: RoadNetwork, *, title: str | None, note: str | None, singles: int) -> Scene:

@@ -23,7 +23,7 @@ from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.roads.costs import cost_to_nodes
 from suffuse.trajectory.roads.network import RoadNetwork
 
-NATS_PER_MINUTE = 1.5
+NATS_PER_MINUTE = 1.0
 """What a minute more on the way counts: see docs/decisions/0016."""
 
 MOST = 30.0

@@ -2,14 +2,14 @@
 "use strict";
 
 const ROAD_CLASSES = DATA.classes.map((name, index) => ({ width: DATA.roadWidth[index], of: segments.filter((s) => s.roadClass === name) }));
-const withFlow = segments.filter((segment) => segment.flow > 0).sort((a, b) => a.flow - b.flow || a.index - b.index);
+const withFlow = segments.filter((segment) => segment.shown !== 0).sort((a, b) => Math.abs(a.shown) - Math.abs(b.shown) || a.shown - b.shown || a.index - b.index);
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 let colours = {};
 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  colours = Object.fromEntries(["ground", "road", "single", "dot", "halo", "closed", "ink"].map((name) => [name, read(name)]));
+  colours = Object.fromEntries(["ground", "road", "single", "dot", "halo", "closed", "slowed", "ink"].map((name) => [name, read(name)]));
   colours.ramp = DATA.ramp[darkScheme.matches ? "dark" : "light"];
 }
 
@@ -21,12 +21,18 @@ function faded(colour, share) {
 }
 
 /** Width of a flow in pixels where all is in view, and its place on the colour scale, 0 to 1. */
-const flowWidth = (flow) => DATA.flowWidth[0] + ((DATA.flowWidth[1] - DATA.flowWidth[0]) * flow) / DATA.peak;
-const flowShare = (flow) => Math.sqrt(flow / DATA.peak);
-const flowColour = (flow) => colours.ramp[Math.round(flowShare(flow) * (colours.ramp.length - 1))];
+const flowWidth = (flow) => DATA.flowWidth[0] + ((DATA.flowWidth[1] - DATA.flowWidth[0]) * Math.abs(flow)) / DATA.peak;
+const flowShare = (flow) => Math.sqrt(Math.abs(flow) / DATA.peak);
+
+/** Changes have one half of the ramp for losses, from the largest to the smallest, and one for gains. */
+function flowColour(flow) {
+  if (!DATA.before) return colours.ramp[Math.round(flowShare(flow) * (colours.ramp.length - 1))];
+  const half = colours.ramp.length / 2, step = Math.round(flowShare(flow) * (half - 1));
+  return colours.ramp[flow < 0 ? half - 1 - step : half + step];
+}
 
 /** How far to the right of the middle of the street a segment is drawn, pixels: 0 on one-way streets. */
-const sideways = (segment) => (segment.reverse < 0 ? 0 : (flowWidth(segment.flow) / 2) * lineZoom());
+const sideways = (segment) => (segment.reverse < 0 ? 0 : (flowWidth(segment.shown) / 2) * lineZoom());
 
 function inView(segment, west, south, east, north) {
   return segment.east >= west && segment.west <= east && segment.north >= south && segment.south <= north;
@@ -52,6 +58,7 @@ function drawGround() {
     context.stroke();
   }
   if (state.showFlows) drawFlows(context, zoom, edges);
+  drawSlowed(context, zoom, edges);
   drawClosed(context, zoom);
   drawScale();
 }
@@ -60,15 +67,28 @@ function drawGround() {
 function drawFlows(context, zoom, edges) {
   const left = state.selected ? 0.3 : state.showMoving ? 0.45 : 1;
   for (let first = 0, last; first < withFlow.length; first = last) {
-    const { flow } = withFlow[first];
-    context.strokeStyle = faded(flowColour(flow), left);
-    context.lineWidth = flowWidth(flow) * zoom;
+    const { shown } = withFlow[first];
+    context.strokeStyle = faded(flowColour(shown), left);
+    context.lineWidth = flowWidth(shown) * zoom;
     context.beginPath();
-    for (last = first; last < withFlow.length && withFlow[last].flow === flow; last++) {
+    for (last = first; last < withFlow.length && withFlow[last].shown === shown; last++) {
       if (inView(withFlow[last], ...edges)) trace(context, withFlow[last], sideways(withFlow[last]));
     }
     context.stroke();
   }
+}
+
+/** A dashed line along streets that have another speed than before. */
+function drawSlowed(context, zoom, edges) {
+  context.strokeStyle = colours.slowed;
+  context.lineWidth = 2.2 * zoom;
+  context.lineCap = "butt";
+  context.setLineDash([3.5 * zoom, 3 * zoom]);
+  context.beginPath();
+  for (const index of DATA.slowed) if (inView(segments[index], ...edges)) trace(context, segments[index], 0);
+  context.stroke();
+  context.setLineDash([]);
+  context.lineCap = "round";
 }
 
 function drawClosed(context, zoom) {

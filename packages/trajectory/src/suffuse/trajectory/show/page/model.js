@@ -35,7 +35,8 @@ function decodeSegment(code, index) {
   return {
     index, x, y, along, rightX, rightY,
     id: s.id[index], roadClass: DATA.classes[s.class[index]], length: s.length[index], speed: s.speed[index],
-    reverse: s.reverse[index], flow: DATA.flow[index],
+    reverse: s.reverse[index], flow: DATA.flow[index], before: DATA.before ? DATA.before[index] : 0,
+    shown: DATA.flow[index] - (DATA.before ? DATA.before[index] : 0), // what the map shows: a flow, or a change
     west: Math.min(...x), east: Math.max(...x), south: Math.min(...y), north: Math.max(...y),
   };
 }
@@ -98,4 +99,9 @@ function durationText(seconds) {
 }
 
 const lengthText = (m) => (m < 1000 ? `${Math.round(m)} m` : `${(m / 1000).toFixed(1)} km`);
+const flowText = (segment) => {
+  if (!DATA.before) return tripsText(segment.flow);
+  const change = `${segment.shown > 0 ? "+" : segment.shown < 0 ? "−" : "±"}${Math.abs(segment.shown).toLocaleString("en")}`;
+  return `${change} (${segment.before.toLocaleString("en")} → ${tripsText(segment.flow)})`;
+};
 const tripsText = (n) => `${n.toLocaleString("en")} trip${n === 1 ? "" : "s"}`;

@@ -41,7 +41,7 @@ function drawHovered(context) {
   const segment = state.hovered, aside = sideways(segment);
   for (const [colour, extra] of [[colours.halo, 5], [colours.ink, 2]]) {
     context.strokeStyle = colour;
-    context.lineWidth = flowWidth(segment.flow) * lineZoom() + extra;
+    context.lineWidth = flowWidth(segment.shown) * lineZoom() + extra;
     context.beginPath();
     trace(context, segment, aside);
     context.stroke();

@@ -10,19 +10,24 @@ function element(name, words, attributes = {}) {
   return made;
 }
 
-/** A wedge that has at each flow the colour and the width it has on the map. */
+/** A wedge that has at each flow the colour and the width it has on the map; a bow tie for changes. */
 function drawWedge() {
-  const width = 300, middle = 8;
-  const corner = (share, side) => `${(share * width).toFixed(1)} ${(middle + (side * flowWidth(share * share * DATA.peak)) / 2).toFixed(2)}`;
-  const shares = colours.ramp.map((_, i) => i / (colours.ramp.length - 1));
+  const width = 300, middle = 8, least = DATA.before ? -1 : 0, count = colours.ramp.length;
+  const at = (share) => (((share - least) / (1 - least)) * width).toFixed(1);
+  const signed = (share) => Math.sign(share) * share * share * DATA.peak;
+  const corner = (share, side) => `${at(share)} ${(middle + (side * flowWidth(signed(share))) / 2).toFixed(2)}`;
+  const shares = Array.from({ length: count }, (_, i) => least + ((1 - least) * i) / (count - 1));
   const outline = [...shares.map((share) => corner(share, -1)), ...[...shares].reverse().map((share) => corner(share, 1))];
-  const stops = shares.map((share, i) => `<stop offset="${share.toFixed(4)}" stop-color="${colours.ramp[i]}"/>`);
-  const ticks = DATA.flowTicks.map((flow) => {
-    const at = (flowShare(flow) * width).toFixed(1);
-    return `<line x1="${at}" x2="${at}" y1="15" y2="20"/><text x="${at}" y="32">${flow.toLocaleString("en")}</text>`;
+  const stops = shares.map((share) => `<stop offset="${((share - least) / (1 - least)).toFixed(4)}" stop-color="${flowColour(signed(share))}"/>`);
+  const named = DATA.flowTicks, all = DATA.before ? [...named.map((flow) => -flow), 0, ...named] : named;
+  const ticks = all.map((flow) => {
+    const x = at(Math.sign(flow) * flowShare(flow));
+    const words = `${DATA.before && flow > 0 ? "+" : flow < 0 ? "−" : ""}${Math.abs(flow).toLocaleString("en")}`;
+    return `<line x1="${x}" x2="${x}" y1="15" y2="20"/><text x="${x}" y="32">${words}</text>`;
   });
+  const label = DATA.before ? `From ${DATA.peak} fewer to ${DATA.peak} more trips, purple to orange` : `From 1 to ${DATA.peak} trips, thin and pale to wide and strong`;
   byId("wedge").innerHTML =
-    `<svg viewBox="-4 0 ${width + 18} 36" role="img" aria-label="From 1 to ${DATA.peak} trips, thin and pale to wide and strong">` +
+    `<svg viewBox="-4 0 ${width + 18} 36" role="img" aria-label="${label}">` +
     `<linearGradient id="ramp">${stops.join("")}</linearGradient><path fill="url(#ramp)" d="M${outline.join("L")}z"/>${ticks.join("")}</svg>`;
 }
 
@@ -122,9 +127,9 @@ function pointAt(px, py) {
     if (segment) {
       const lines = [
         `${segment.roadClass.replace("_", " ")}, ${lengthText(segment.length)}, ${segment.speed} km/h free flow`,
-        closed.has(segment.index) ? "closed" : tripsText(segment.flow),
+        closed.has(segment.index) ? (DATA.before ? `closed: ${flowText(segment)}` : "closed") : flowText(segment),
       ];
-      if (segment.reverse >= 0) lines.push(`other direction (${segments[segment.reverse].id}): ${tripsText(segments[segment.reverse].flow)}`);
+      if (segment.reverse >= 0) lines.push(`other direction (${segments[segment.reverse].id}): ${flowText(segments[segment.reverse])}`);
       tip.replaceChildren(element("b", `Segment ${segment.id}`), ...lines.map((line) => element("div", line)));
     }
   }
@@ -147,6 +152,7 @@ function showThrough(segment) {
 
 function startPanel() {
   byId("closed-key").hidden = closed.size === 0;
+  byId("slowed-key").hidden = DATA.slowed.length === 0;
   byId("find").addEventListener("input", listTrips);
   byId("order").addEventListener("change", listTrips);
   byId("random").addEventListener("click", selectRandom);
