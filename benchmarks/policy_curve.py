@@ -75,6 +75,8 @@ def main() -> None:
         key = f"{name} {model} {args.episodes} {args.first_seed}"
         if key not in kept:
             kept[key] = measure(model, point, args.episodes, args.first_seed)
+            if model == args.baseline:
+                kept[key]["model"] = name
             if args.json:
                 args.json.write_text(json.dumps(kept, indent=1) + "\n")
         print(row(name, kept[key]), flush=True)

@@ -13,7 +13,13 @@ from suffuse.policy.show.pictures import STILL, check_picture_suffix
 CONTROL_MS = 20.0
 """What a chunk may take."""
 
+TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
+"""Milliseconds that are named below the curve, as far as it reaches."""
+
 MARKERS = {"ddpm": "o", "ddim": "s", "dpm": "^", "flow": "D"}
+BESIDE = {"ddim": (5, -10), "dpm": (5, 5)}
+"""Where the label of a point goes, in points of the printer; that of others to the right."""
+
 NAMES = {"ddpm": "DDPM", "ddim": "DDIM", "dpm": "DPM-Solver++", "flow": "flow matching"}
 COLOURS = {None: "#333333", "bac": "#c0392b", "uniform": "#2471a3"}
 LEFT_OUT = {None: "computed in full", "bac": "BAC", "uniform": "uniform caching"}
@@ -95,6 +101,7 @@ def plot_curve(points: Sequence[CurvePoint], out: Path, *, title: str = "") -> N
         PolicyError: the suffix is not `.png`, `out` cannot be written, or no point has a CPU time.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
     check_picture_suffix(out, STILL)
     timed = [one for one in points if one.sampler in MARKERS and one.cpu_ms is not None]
@@ -113,13 +120,16 @@ def plot_curve(points: Sequence[CurvePoint], out: Path, *, title: str = "") -> N
         axes.annotate(f"{CONTROL_MS:g} ms", (CONTROL_MS, 0.01), xycoords=("data", "axes fraction"), fontsize=8,
                       color="0.55", ha="left", textcoords="offset points", xytext=(3, 2))  # fmt: skip
         axes.set(xscale="log", xlabel="CPU milliseconds of a chunk, one robot, one thread", ylabel=text)
-        axes.grid(alpha=0.2, which="both", linewidth=0.5)
+        axes.xaxis.set_major_locator(FixedLocator(TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.grid(alpha=0.25, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
     for sampler in dict.fromkeys(one.sampler for one in timed):
         axes.plot([], [], MARKERS[str(sampler)], color="0.3", markersize=5, label=NAMES[str(sampler)])
     for shortcut in dict.fromkeys(one.shortcut for one in timed):
         axes.plot([], [], color=COLOURS[shortcut], linewidth=3, label=LEFT_OUT[shortcut])
-    axes.legend(fontsize=8, loc="lower right", frameon=True)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=8, frameon=False)
     episodes = sorted({one.episodes for one in timed})
     counted = f"{episodes[0]}" if len(episodes) == 1 else f"{episodes[0]} to {episodes[-1]}"
     note = f"numbers: denoising steps, and the share of the work; bars: 95 % intervals over {counted} episodes"
@@ -140,5 +150,5 @@ def _draw(axes: Any, timed: Sequence[CurvePoint], name: str) -> None:
             one.cpu_ms, middle, yerr=[[max(0.0, middle - low)], [max(0.0, high - middle)]], markersize=5, capsize=2,
             fmt=MARKERS[str(one.sampler)], color=COLOURS[one.shortcut], elinewidth=0.8, zorder=3,
         )  # fmt: skip
-        axes.annotate(one.label, (one.cpu_ms, middle), fontsize=7, textcoords="offset points", xytext=(5, 4),
-                      color=COLOURS[one.shortcut])  # fmt: skip
+        axes.annotate(one.label, (one.cpu_ms, middle), fontsize=7, textcoords="offset points",
+                      xytext=BESIDE.get(str(one.sampler), (6, -2)), color=COLOURS[one.shortcut])  # fmt: skip
