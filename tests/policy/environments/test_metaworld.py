@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from suffuse.policy import (
     train_policy,
 )
 from suffuse.policy.data import concatenate, read_demonstrations, write_demonstrations
-from suffuse.policy.environments import METAWORLD, Episode
+from suffuse.policy.environments import METAWORLD, TASKS, Episode
 from suffuse.policy.environments.metaworld import NAMES, MetaworldEnv
 from suffuse.policy.experts import MetaworldActor
 
@@ -140,9 +141,34 @@ def test_demonstrations_train_a_policy_of_that_task_alone(tmp_path: Path) -> Non
     assert concatenate([made, again]).environment == made.environment
 
 
-def test_seeds_that_are_held_out() -> None:
+@pytest.mark.filterwarnings("ignore:Constant.s. may be too high")
+def test_a_pushed_expert_is_recorded_without_the_pushes() -> None:
+    """What is recorded is the expert's answer to what was seen; what was done in between was something else."""
+    made = demonstrate(REACH, 1, first_seed=5, disturbance=0.6)
+    task = task_by_name(REACH)
+    environment = task.make()
+    episode, expert = Episode(task, environment, 5), MetaworldActor(task)
+    strayed = 0.0
+    for state, action in zip(made.columns["state"], made.columns["action"], strict=True):
+        np.testing.assert_allclose(np.clip(expert.expert.get_action(state), -1, 1), action, atol=1e-4)
+        strayed = max(strayed, float(np.abs(episode.observation["state"][:3] - state[:3]).max()))
+        episode.step(action)
+    environment.close()
+    assert strayed > 0.01, "its own actions alone would have led elsewhere"
+    again = demonstrate(REACH, 1, first_seed=5, disturbance=0.6)
+    np.testing.assert_array_equal(made.columns["state"], again.columns["state"])
+
+
+def test_what_no_demonstrations_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="seed 100000 is held out"):
         demonstrate(REACH, 2, first_seed=99_999)
+    with pytest.raises(ValueError, match=r"disturbance is 1.5; it must be in \[0, 1\]"):
+        demonstrate(REACH, 1, disturbance=1.5)
+    with pytest.raises(TaskError, match="the expert for gym_pusht/PushT-v0 cannot be disturbed"):
+        demonstrate("gym_pusht/PushT-v0", 1, disturbance=0.1)
+    monkeypatch.setitem(TASKS, REACH, replace(TASKS[REACH], max_steps=3))
+    with pytest.raises(TaskError, match="the expert for metaworld/reach-v3 failed 20 times running, up to seed 19"):
+        demonstrate(REACH, 1)
 
 
 def test_where_no_picture_can_be_drawn_it_is_said(monkeypatch: pytest.MonkeyPatch, reach: Any) -> None:

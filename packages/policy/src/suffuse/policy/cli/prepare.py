@@ -30,6 +30,9 @@ def prepare(
         str | None, typer.Option("--columns", help="Columns of --source to keep, by commas; action is always kept.")
     ] = None,
     fps: Annotated[float | None, number("--fps", 0.001, 1e6, "Moments a second, where --source does not say.")] = None,
+    disturb: Annotated[
+        float, number("--disturb", 0.0, 1.0, "Push the expert off its way: standard deviation; Metaworld alone.")
+    ] = 0.0,
     pixels: Annotated[
         bool, typer.Option("--pixels", help="PushT: add what the simulator shows of each state, as a column pixels.")
     ] = False,
@@ -47,7 +50,10 @@ def prepare(
             made = replace(made, fps=fps)
     else:
         with progress("episodes", episodes) as bar:
-            made = demonstrate(env, episodes, first_seed=first_seed, on_end=lambda: bar.advance(bar.task_ids[0]))
+            made = demonstrate(
+                env, episodes, first_seed=first_seed, disturbance=disturb,
+                on_end=lambda: bar.advance(bar.task_ids[0]),
+            )  # fmt: skip
     if pixels:
         with progress("pictures", made.rows) as bar:
             made = with_pictures(made, on_row=lambda: bar.advance(bar.task_ids[0]))

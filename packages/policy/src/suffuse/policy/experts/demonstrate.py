@@ -1,4 +1,9 @@
-"""Demonstrations of a scripted expert, recorded as a person's would be."""
+"""Demonstrations of a scripted expert, recorded as a person's would be.
+
+An expert that is never off its way shows nothing of how to return to it, and a policy that learnt from it does not know
+when its own small errors have led it aside. So it may be pushed while it acts, and what is recorded is what it does
+about that: noise injection (DART, Laskey et al. 2017, arXiv:1703.09327), here with noise that lasts for some steps and comes now and then.
+"""
 
 from collections.abc import Callable
 
@@ -12,6 +17,12 @@ from suffuse.policy.environments.task import Episode, task_by_name
 from suffuse.policy.errors import DataError, TaskError
 from suffuse.policy.experts.scripted import Expert, expert_for
 
+PUSH_STEPS = 10
+"""Control steps that a push lasts."""
+
+PUSH_SHARE = 0.25
+"""Of the time, on average, it is pushed."""
+
 MOST_FAILURES = 20
 """Episodes running that the expert may fail, before it is taken to know nothing of the task."""
 
@@ -19,19 +30,32 @@ Columns = dict[str, Float32[np.ndarray, "rows ..."]]
 
 
 def demonstrate(
-    env: str, episodes: int, *, first_seed: int = 0, on_end: Callable[[], None] | None = None
+    env: str,
+    episodes: int,
+    *,
+    first_seed: int = 0,
+    disturbance: float = 0.0,
+    on_end: Callable[[], None] | None = None,
 ) -> Demonstrations:
     """Successful episodes of the expert for a task, from seeds `first_seed`, `first_seed + 1` ... on.
 
     Columns, all float32: `state` and `action`. In PushT they are those of the human demonstrations: disc x and y, T x
     and y, angle in [0, 2 pi), and where the disc is to go; in Metaworld, what it shows and what it is told.
 
+    With a `disturbance` in [0, 1], the hand is pushed now and then: for 10 steps, normal noise of that standard
+    deviation is added to how it moves. The actions recorded are those without it.
+
     Raises:
-        TaskError: there is no expert for the task, it is not installed, or it fails again and again.
+        TaskError: there is no expert for the task, it is not installed, fails again and again, or cannot be disturbed.
         DataError: a seed is held out for evaluation.
+        ValueError: the disturbance is out of its range.
     """
+    if not 0 <= disturbance <= 1:
+        raise ValueError(f"disturbance is {disturbance}; it must be in [0, 1]")
     task = task_by_name(env)
     expert = expert_for(task)
+    if disturbance and not expert.pushed:
+        raise TaskError(f"the expert for {env} cannot be disturbed: leave disturbance at 0")
     _check_seeds(first_seed, first_seed + episodes - 1)
     actor = expert.make(task)
     environment = task.make()
@@ -41,7 +65,7 @@ def demonstrate(
         while len(kept) < episodes:
             _check_seeds(first_seed, seed)
             episode = Episode(task, environment, seed)
-            recorded = _one(actor, expert, episode)
+            recorded = _one(actor, expert, episode, disturbance)
             seed += 1
             if episode.success:
                 kept.append(recorded)
@@ -68,13 +92,19 @@ def _check_seeds(first: int, last: int) -> None:
         raise DataError(f"seed {max(first, FIRST_HELD_OUT_SEED)} is held out for evaluation; take fewer or lower ones")
 
 
-def _one(actor: Actor, expert: Expert, episode: Episode) -> Columns:
+def _one(actor: Actor, expert: Expert, episode: Episode, disturbance: float) -> Columns:
     """What the expert saw and did in one episode, until its end or for as long as one that is kept may take."""
     rows = []
+    rng, pushed = np.random.default_rng(episode.seed), list(expert.pushed)
     actor.begin(0, episode)
     while not episode.over and episode.steps < expert.longest:
         seen = expert.record(episode.observation)
         action = actor.act({0: episode})[0]
         rows.append({**seen, ACTION: action})
+        if disturbance:
+            if episode.steps % PUSH_STEPS == 0:
+                push = rng.normal(0, disturbance, len(pushed)).astype(np.float32) * (rng.uniform() < PUSH_SHARE)
+            action = action.copy()
+            action[pushed] = np.clip(action[pushed] + push, -1, 1)
         episode.step(action)
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -23,12 +23,14 @@ class Expert:
         record: the columns that demonstrations have of an observation.
         longest: steps of an episode that is kept: a longer one shows hesitation rather than skill.
         words: what an episode is told to do.
+        pushed: the numbers of an action by which it may be pushed off its way, each in [-1, 1].
     """
 
     make: Callable[[Task], Actor]
     record: Callable[[Observation], dict[str, Float32[np.ndarray, "..."]]]
     longest: int
     words: str
+    pushed: tuple[int, ...] = ()
 
 
 def pusht_state(seen: Observation) -> dict[str, Float32[np.ndarray, "..."]]:
@@ -52,6 +54,7 @@ EXPERTS: dict[str, Expert] = {
             record=metaworld_state,
             longest=task.max_steps,
             words=f"{task.name.partition('/')[2].removesuffix('-v3').replace('-', ' ').capitalize()}.",
+            pushed=(0, 1, 2),
         )
         for task in METAWORLD
     },
