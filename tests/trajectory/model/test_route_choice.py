@@ -205,7 +205,7 @@ def test_a_broken_generation_file_is_named(tmp_path, content, said):
 
 
 def test_a_best_guess_is_of_draws_without_spread(network, trips, requests_on, tmp_path):
-    recipe = replace(tiny(steps=2, batch=8), sharpness=Sharpness(temperature=1.1, spread=2.0, route_choice=0.5))
+    recipe = replace(tiny(steps=2, batch=8), sharpness=Sharpness(temperature=1.1, spread=2.0))
     train_model(network, trips, tmp_path, recipe)
     asked = requests_on(network, 20, 4)
     answers = [

@@ -1,8 +1,9 @@
-"""The best guess of a trip from several draws: the medoid, the one that has most in common with the others."""
+"""The best guess of a trip from several draws: their consensus, or the one that has most in common with the others."""
 
 import numpy as np
 
 from suffuse.trajectory.baselines import Baseline
+from suffuse.trajectory.consensus import LOGIT_DRAWS, consensus_routes
 from suffuse.trajectory.model.generate import GenerationConfig
 from suffuse.trajectory.model.pretrained import TripGenerator
 from suffuse.trajectory.requests import Requests
@@ -37,6 +38,8 @@ def answered(
 ) -> Trips:
     """One trip a request: a draw with the seed of `config`, or the best guess of `best_of` draws.
 
+    The guess is the consensus where the model is used with a recursive logit, the medoid elsewhere.
+
     `first` is the number of the first request in the whole job.
     """
     if isinstance(model, Baseline):
@@ -44,4 +47,11 @@ def answered(
         return draws[0] if best_of == 1 else medoids(model.network, draws)
     used = config if best_of == 1 else config.for_guess()
     draws = [model.sample(requests, seed=config.seed, first=first, config=used, draw=draw) for draw in range(best_of)]
-    return draws[0] if best_of == 1 else medoids(model.city.network, draws)
+    if best_of == 1:
+        return draws[0]
+    logit = model.logit_in_use(used)
+    if logit is None:
+        return medoids(model.city.network, draws)
+    seeds = (config.seed + (draw << 32) for draw in range(LOGIT_DRAWS * best_of))
+    others = [logit.sample(requests, seed=seed, first=first) for seed in seeds]
+    return model.along(requests, consensus_routes(logit, requests, [draws, others]), config=used)

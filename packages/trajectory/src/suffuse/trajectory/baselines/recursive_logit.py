@@ -108,13 +108,17 @@ class RecursiveLogit(Baseline):
     def _functions(self) -> OrderedDict[int, ValueFunction]:
         return OrderedDict()
 
+    def cost(self, zone: int) -> Float[ndarray, " t"]:
+        """Cost of each transition in trips to a zone, nats."""
+        features = zone_features(self.graph, self._fixed, self.turns, self.smoothing, zone)
+        return features @ np.array(self.estimate.weights)
+
     def value_function(self, zone: int) -> ValueFunction:
         """Values and choices of trips to a zone. The last ones asked for are kept, up to `MOST_NUMBERS` in all."""
         if zone in self._functions:
             self._functions.move_to_end(zone)
             return self._functions[zone]
-        features = zone_features(self.graph, self._fixed, self.turns, self.smoothing, zone)
-        function = raised_until_finite(self.graph, features @ np.array(self.estimate.weights))
+        function = raised_until_finite(self.graph, self.cost(zone))
         self._functions[zone] = function
         while len(self._functions) > 1 and sum(known.size for known in self._functions.values()) > MOST_NUMBERS:
             self._functions.popitem(last=False)

@@ -7,6 +7,7 @@ trip draws from its own stream of random numbers, so that its batch mates have n
 Dimensions: b trips, n positions after the origin, w positions of a window, q masked positions, m candidates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import no_type_check
 
@@ -19,10 +20,16 @@ from torch import Tensor
 
 from suffuse.backbone.models.block_transformer import KeyValueCache
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
-from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.relations import TOKEN_FEATURES, candidate_features, reach_candidates, token_features
+from suffuse.trajectory.model.city import METRICS, CityFeatures
+from suffuse.trajectory.model.relations import (
+    TOKEN_FEATURES,
+    candidate_features,
+    reach_candidates,
+    token_features,
+)
 from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
+from suffuse.trajectory.roads.costs import UNKNOWN
 from suffuse.trajectory.what_if.pivot import Pivot
 
 ROWS = 32
@@ -445,6 +452,20 @@ class RoadCanvas:
             part = slice(first, first + ROWS_AT_ONCE)
             logits[part] = scorer.combine(query[groups[part]], self.encoded.scored[segment[part]], table[part])
         return logits[:count].numpy()
+
+    def write(self, routes: Sequence[Int[ndarray, " _"]]) -> None:
+        """Commit whole trips, each from its origin to its destination, in place of drawing them."""
+        self.open[:] = False
+        for trip, route in enumerate(routes):
+            self.tokens[trip, : len(route)] = route
+            self.tokens[trip, len(route) :] = self.end
+        trips, position = np.nonzero(self.tokens != self.end)
+        node = self.city.network.to_node[self.tokens[trips, position]]
+        lacking = np.zeros((METRICS, len(routes)), dtype=np.bool_)
+        for metric in range(METRICS):
+            lacking[metric, trips[self.costs.distance[metric, trips, node] == UNKNOWN]] = True
+        self.city.complete(self.costs, self.destination, lacking)
+        self._describe(trips, position)
 
     def commit(self, chosen: Bool[Tensor, "b w"], *, all_of_them: bool) -> None:
         """Draw the chosen positions of the last proposal and write them."""

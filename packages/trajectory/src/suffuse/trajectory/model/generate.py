@@ -4,7 +4,7 @@ Dimensions: k requests, b trips of a tile, n positions.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -33,6 +33,10 @@ POSITIONS = 1 << 16
 """Most positions of a tile, which bounds its memory: about 4 KiB each for a model of the shipped size."""
 
 
+LIMITS = {"temperature": math.inf, "spread": 3.0, "route_choice": 100.0}
+"""The most each field of `Sharpness` may be; the least is 0."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sharpness:
     """How the probabilities of a model are used. A model directory may say what suits it (`generation.json`).
@@ -48,7 +52,7 @@ class Sharpness:
     route_choice: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, most in (("temperature", math.inf), ("spread", 3.0), ("route_choice", 100.0)):
+        for name, most in LIMITS.items():
             value = getattr(self, name)
             if not (0 <= value <= most and value < math.inf):
                 limit = "" if most == math.inf else f" and at most {most:g}"
@@ -98,7 +102,7 @@ class GenerationConfig:
 
     def sharpness(self, own: Sharpness) -> Sharpness:
         """What is asked for, and for the rest what suits the model."""
-        asked = {name: getattr(self, name) for name in ("temperature", "spread", "route_choice")}
+        asked = {name: getattr(self, name) for name in LIMITS}
         return replace(own, **{name: value for name, value in asked.items() if value is not None})
 
     def for_guess(self) -> "GenerationConfig":
@@ -209,6 +213,12 @@ def draw_tile(
     decode(canvas, config.decoding)
     canvas.settle(torch.full((len(requests),), length))
     normal = correlated(np.stack([s[1] for s in streams]), encoded.model.config["time_correlation"])
+    return finished(canvas, requests, normal)
+
+
+def finished(canvas: RoadCanvas, requests: Requests, normal: Float[ndarray, "b n"]) -> Trips:
+    """What stands on a canvas of which all is settled; `normal` says how slow each trip is at each position."""
+    network = canvas.city.network
     over = (canvas.tokens == canvas.end).argmax(axis=1)
     segments = [canvas.tokens[trip, : over[trip]] for trip in range(len(requests))]
     seconds = [
@@ -224,6 +234,30 @@ def draw_tile(
         depart=requests.depart,
         trip_id=requests.request_id,
     )
+
+
+def time_routes(
+    encoded: Encoded, requests: Requests, routes: Sequence[Int[ndarray, " _"]], config: GenerationConfig
+) -> Trips:
+    """Trips along given legal routes from origin to destination, with the median of the model's travel times."""
+    order = np.argsort([len(route) for route in routes], kind="stable")
+    lengths = np.array([canvas_length(config.decoding, len(routes[row]) + 1) for row in order])
+    tiles, begin = [], 0
+    while begin < len(order):
+        fits = np.flatnonzero(np.arange(1, len(order) - begin + 1) * lengths[begin:] <= POSITIONS)
+        rows = order[begin : begin + min(max(len(fits), 1), TILE)]
+        begin += len(rows)
+        part, length = requests.take(rows), int(lengths[begin - 1])
+        still = np.zeros((len(rows), length))
+        canvas = RoadCanvas(
+            encoded, part.origin.astype(np.int64), part.destination.astype(np.int64), part.hour,
+            np.zeros((len(rows), 1), np.int32), np.full(len(rows), length - 1), still, temperature=np.ones(len(rows)),
+            route_choice=None, leftmost=True, **caching(config.decoding, length),
+        )  # fmt: skip
+        canvas.write([routes[row] for row in rows])
+        canvas.settle(torch.full((len(rows),), length))
+        tiles.append(finished(canvas, part, still))
+    return concatenate(tiles).take(np.argsort(order, kind="stable"))
 
 
 def generate_batches(

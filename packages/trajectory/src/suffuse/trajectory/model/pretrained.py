@@ -1,12 +1,15 @@
 """Models by name or directory: the shipped ones, a user's own, and the baselines, which answer the same call."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
 
 from suffuse.console import (
     CONFIG_FILE,
@@ -24,7 +27,7 @@ from suffuse.trajectory.corpus import training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.canvas import Encoded
 from suffuse.trajectory.model.city import CityFeatures
-from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips
+from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips, time_routes
 from suffuse.trajectory.model.training import CITY_FILE, GENERATION_FILE, ROUTE_CHOICE_FOLDER, USAGE_FILE, fingerprint
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import Usage
@@ -99,6 +102,16 @@ class TripGenerator:
             self.model, self.city, requests, chosen, first=first, draw=draw, own=self.own, logit=self.logit,
             encoded=self.encoded,
         )  # fmt: skip
+
+    def logit_in_use(self, config: GenerationConfig) -> RecursiveLogit | None:
+        """The recursive logit that draws with `config` are made with; None if it has no say."""
+        return self.logit if config.sharpness(self.own).route_choice > 0 else None
+
+    def along(
+        self, requests: Requests, routes: Sequence[Int[ndarray, " _"]], *, config: GenerationConfig | None = None
+    ) -> Trips:
+        """Trips along given legal routes, one for each request, with the median of the travel times learned."""
+        return time_routes(self.encoded, requests, routes, config or GenerationConfig())
 
 
 def changed(network: RoadNetwork, observed: Usage | None, home: RoadNetwork) -> CityFeatures:
