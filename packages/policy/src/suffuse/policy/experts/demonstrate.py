@@ -1,8 +1,9 @@
 """Demonstrations of a scripted expert, recorded as a person's would be.
 
 An expert that is never off its way shows nothing of how to return to it, and a policy that learnt from it does not know
-when its own small errors have led it aside. So it may be pushed while it acts, and what is recorded is what it does
-about that: noise injection (DART, Laskey et al. 2017, arXiv:1703.09327), here with noise that lasts for some steps and comes now and then.
+what to do when its own small errors have led it aside. So it may be pushed while it acts, and what is recorded is what
+it does about that: noise injection (DART, Laskey et al. 2017, arXiv:1703.09327), here with noise that lasts for some
+steps and comes now and then.
 """
 
 from collections.abc import Callable
