@@ -13,6 +13,7 @@ trajectory.plot(trips, city, "map.html")
 
 from suffuse.trajectory.api import evaluate, generate, plot
 from suffuse.trajectory.errors import ModelError, RequestError, RoadNetworkError, TrajectoryError, TripError
+from suffuse.trajectory.matching import MatchConfig, MatchReport, Points, match, read_points
 from suffuse.trajectory.model.pretrained import TripGenerator, load_model
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
@@ -23,7 +24,10 @@ from suffuse.trajectory.trips.table import Trips
 from suffuse.trajectory.trips.write import write_trips
 
 __all__ = [
+    "MatchConfig",
+    "MatchReport",
     "ModelError",
+    "Points",
     "RequestError",
     "Requests",
     "RoadNetwork",
@@ -36,7 +40,9 @@ __all__ = [
     "generate",
     "load_city",
     "load_model",
+    "match",
     "plot",
+    "read_points",
     "read_trips",
     "to_geodataframe",
     "write_trips",

@@ -6,7 +6,7 @@ piece.
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -59,14 +59,23 @@ def connected_part(network: RoadNetwork) -> RoadNetwork:
 
 
 def contract(network: RoadNetwork) -> RoadNetwork:
-    """Join segments at nodes where nothing can be decided: one way in and one way on, or the two directions of one
-    street.
+    """Join segments at nodes where nothing can be decided: see `chains`.
 
-    A node goes only if both its sides have the same road class, and only if no self-loop and no second segment between
-    the same two nodes would come of it. A joined segment is as long as its pieces together and takes as much time; its
-    lanes are their mean by length, its source ids theirs in order.
+    A joined segment is as long as its pieces together and takes as much time; its lanes are their mean by length, its
+    source ids theirs in order.
+    """
+    return _join(network, chains(network, network.highway))
+
+
+def chains(network: RoadNetwork, alike: Shaped[ndarray, " s"]) -> list[list[int]]:
+    """Segments that follow each other without a choice, in order of travel; each segment is in one chain.
+
+    A node is passed where there is one way in and one way on, or the two directions of one street; only between
+    segments with the same value of `alike`, and only if no self-loop and no second chain between the same two nodes
+    would come of it.
     """
     pieces: list[list[int]] = [[segment] for segment in range(len(network))]
+    kind = np.unique(alike, return_inverse=True)[1].tolist()
     tail, head = network.from_node.tolist(), network.to_node.tolist()
     outgoing: list[set[int]] = [set() for _ in network.node_ids]
     incoming: list[set[int]] = [set() for _ in network.node_ids]
@@ -78,7 +87,7 @@ def contract(network: RoadNetwork) -> RoadNetwork:
         changed = False
         for node in range(len(outgoing)):
             pairs = _through(node, incoming, outgoing, tail, head)
-            if not pairs or any(network.highway[pieces[a][0]] != network.highway[pieces[b][0]] for a, b in pairs):
+            if not pairs or any(kind[a] != kind[b] for a, b in pairs):
                 continue
             if any(tail[a] == head[b] or any(head[e] == head[b] for e in outgoing[tail[a]]) for a, b in pairs):
                 continue
@@ -91,7 +100,7 @@ def contract(network: RoadNetwork) -> RoadNetwork:
             incoming[node].clear()
             outgoing[node].clear()
             changed = True
-    return _join(network, [chain for chain in pieces if chain])
+    return [chain for chain in pieces if chain]
 
 
 def _through(
@@ -112,12 +121,12 @@ def _through(
     return [(a, next(b for b in out if head[b] != tail[a])) for a in into]
 
 
-def _join(network: RoadNetwork, chains: list[list[int]]) -> RoadNetwork:
+def _join(network: RoadNetwork, chained: list[list[int]]) -> RoadNetwork:
     """One segment for each chain of segment indices."""
-    first = np.array([chain[0] for chain in chains])
-    last = np.array([chain[-1] for chain in chains])
-    members = np.concatenate([np.array(chain) for chain in chains])
-    owner = np.repeat(np.arange(len(chains)), [len(chain) for chain in chains])
+    first = np.array([chain[0] for chain in chained])
+    last = np.array([chain[-1] for chain in chained])
+    members = np.concatenate([np.array(chain) for chain in chained])
+    owner = np.repeat(np.arange(len(chained)), [len(chain) for chain in chained])
 
     def total(values: ndarray) -> ndarray:
         return np.bincount(owner, weights=values[members])
@@ -136,9 +145,9 @@ def _join(network: RoadNetwork, chains: list[list[int]]) -> RoadNetwork:
         speed_kmh=np.round(length / total(network.length_m / network.speed_kmh), 6),
         lanes=np.round(total(network.lanes * network.length_m) / length, 6),
         crs=network.crs,
-        source_ids=_join_names(network.source_ids, chains),
+        source_ids=_join_names(network.source_ids, chained),
         attribution=network.attribution,
-        closed=frozenset(index for index, chain in enumerate(chains) if network.closed.intersection(chain)),
+        closed=frozenset(index for index, chain in enumerate(chained) if network.closed.intersection(chain)),
     )
     return part_of(joined, np.ones(len(joined), dtype=bool))
 
@@ -154,11 +163,11 @@ def _join_lines(lines: ndarray, owner: Int[ndarray, " m"]) -> ndarray:
     return joined
 
 
-def _join_names(names: ndarray | None, chains: list[list[int]]) -> ndarray | None:
+def _join_names(names: ndarray | None, chained: list[list[int]]) -> ndarray | None:
     """Source ids of each chain, joined by a space, each once and in order."""
     if names is None:
         return None
-    joined = [" ".join(dict.fromkeys(part for piece in chain for part in names[piece].split())) for chain in chains]
+    joined = [" ".join(dict.fromkeys(part for piece in chain for part in names[piece].split())) for chain in chained]
     return np.array(joined, dtype=object)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from suffuse.console import because
 from suffuse.trajectory.errors import TripError
+from suffuse.trajectory.matching.points import has_points, points_from_gpx, points_from_table
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.check import OnError, checked_trips
 from suffuse.trajectory.trips.columnar import raw_from_parquet
 from suffuse.trajectory.trips.geojson import raw_from_geojson
-from suffuse.trajectory.trips.points import has_points, points_from_gpx, points_from_table
 from suffuse.trajectory.trips.raw import ReadReport
 from suffuse.trajectory.trips.table import Trips
 from suffuse.trajectory.trips.tabular import Table, raw_from_table
@@ -69,9 +69,9 @@ def read_trips(
             return checked_trips(raw_from_table(table), network, on_error=on_error, report=report)
         points = points_from_table(table)
 
-    from suffuse.trajectory.trips.match import matched  # only here, because its library is an extra
+    from suffuse.trajectory.matching.match import matched  # only here, because it needs this module's neighbours
 
-    return checked_trips(matched(points, network), network, on_error=on_error, report=report)
+    return checked_trips(matched(points, network)[0], network, on_error=on_error, report=report)
 
 
 def find_trips(folder: Path, part: str | None = None) -> Path:
