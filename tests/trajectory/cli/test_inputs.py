@@ -36,7 +36,10 @@ REQUESTS: dict[str, tuple[bytes, str]] = {
     "NaN": (QUADS + b"nan,-29.9,-71.25,-29.9\n", "line 2, origin: 'nan,-29.9' is neither"),
     "infinite": (QUADS + b"-71.25,-29.9,inf,-29.9\n", "line 2, destination: 'inf,-29.9' is neither"),
     "projected": (QUADS + b"350000,6700000,-71.25,-29.9\n", "'350000,6700000' is neither a segment id nor a longitude"),
-    "swapped": (QUADS + b"-29.9,-71.25,-71.25,-29.9\n", "no segment lies within 500 m of -29.9, -71.25"),
+    "swapped": (
+        QUADS + b"-29.9,-71.25,-71.25,-29.9\n",
+        "km away (longitude comes first: the two seem to be exchanged)",
+    ),
     "departure": (b"depart," + HEAD + b"25:00,100,150\n", "line 2: departure '25:00' is neither"),
     "departure long ago": (b"depart," + HEAD + b"0001-01-01T00:00+14:00,100,150\n", "departure '0001-01-01"),
     "a zero byte": (HEAD + b"1\x0000,150\n", "line 2, origin: '1\\x0000' is neither"),

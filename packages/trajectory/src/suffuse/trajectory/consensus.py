@@ -34,12 +34,12 @@ def votes(draws: Sequence[Trips], request: int, segments: int) -> Float[ndarray,
 
 
 def consensus_routes(
-    logit: RecursiveLogit, requests: Requests, sources: Sequence[Sequence[Trips]]
+    logit: RecursiveLogit, requests: Requests, sources: Sequence[Sequence[Trips]], *, vote: float = VOTE
 ) -> list[Int[ndarray, " _"]]:
     """For each request the cheapest route by the costs of the recursive logit and the votes of the draws.
 
     `sources` hold the draws of each source, one trip for every request each, in the same order; each source has as much
-    say as any other. A transition costs what it does in the recursive logit plus `VOTE` times -log of the share of
+    say as any other. A transition costs what it does in the recursive logit plus `vote` times -log of the share of
     draws that took its second segment, relative to one that all took.
     """
     graph = logit.graph
@@ -51,6 +51,6 @@ def consensus_routes(
             share = np.mean([votes(draws, row, graph.segments) for draws in sources], axis=0)
             doubt = np.log1p(FAINT) - np.log(share + FAINT)
             routes[row] = graph.cheapest_route(
-                cost + VOTE * doubt[graph.after], int(requests.origin[row]), int(requests.destination[row])
+                cost + vote * doubt[graph.after], int(requests.origin[row]), int(requests.destination[row])
             )
     return routes

@@ -75,12 +75,21 @@ class PlaceFinder:
             raise RequestError(
                 f"{where}: {shown(text)} is neither a segment id nor a longitude (-180 to 180) and latitude (-90 to 90)"
             )
-        point = shapely.Point(network.to_metres(np.array([[lon, lat]]))[0])
+        segment, metres = self._nearest(lon, lat)
+        if metres > NEAR_M:
+            away = f"{metres / 1000:.1f} km away" if np.isfinite(metres) else "nowhere"
+            turned = abs(lon) <= 90 and self._nearest(lat, lon)[1] <= NEAR_M
+            hint = " (longitude comes first: the two seem to be exchanged)" if turned else ""
+            raise RequestError(
+                f"{where}: no segment lies within {NEAR_M:.0f} m of {lon}, {lat}: the nearest is {away}{hint}"
+            )
+        return segment
+
+    def _nearest(self, lon: float, lat: float) -> tuple[int, float]:
+        """The open segment nearest to a place, and how many metres away it is: infinitely many if there is none."""
+        point = shapely.Point(self.network.to_metres(np.array([[lon, lat]]))[0])
         found, distance = self.tree.query_nearest(point, return_distance=True, all_matches=False)
-        if len(found) == 0 or distance[0] > NEAR_M:
-            away = f"{distance[0] / 1000:.1f} km away" if len(found) else "nowhere"
-            raise RequestError(f"{where}: no segment lies within {NEAR_M:.0f} m of {lon}, {lat}: the nearest is {away}")
-        return int(self.open[found[0]])
+        return (int(self.open[found[0]]), float(distance[0])) if len(found) else (-1, np.inf)
 
 
 def read_requests(

@@ -19,6 +19,9 @@ from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
 
+FEW = 1000
+"""Below this many trips even two halves of the same ones diverge much: docs/trajectory/evaluation.md."""
+
 
 def chosen_baselines(text: str) -> list[str]:
     """Names in `--baselines`: all, none, or a list. Raises ValueError for an unknown one."""
@@ -86,6 +89,8 @@ def evaluate(
     else:
         truth = read_trips(real, network, on_error=skipping)
         second = None
+    if len(trips) < FEW:
+        say(f"Note: {len(trips):,} trips are few: divergences (JSD) of fewer than {FEW:,} are mostly noise")
     if floor is not None:
         second = read_trips(floor, network, on_error=skipping)
     with stderr.status("Scoring") as status:

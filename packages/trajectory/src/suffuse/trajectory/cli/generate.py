@@ -12,12 +12,11 @@ import typer
 
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
 from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, whole, write_run
-from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Model, OnError, Out, Seed, Speed, checked_on_error
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
-from suffuse.trajectory.model.pretrained import model_directory, sharpness_on
+from suffuse.trajectory.model.pretrained import is_baseline, model_directory, sharpness_on
 from suffuse.trajectory.od import parse_depart, read_requests
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
@@ -48,8 +47,26 @@ def check_reachable(network: RoadNetwork, requests: Requests, on_error: str) -> 
     return requests.take(np.setdiff1d(np.arange(len(requests)), lost))
 
 
+OF_A_TRAINED_MODEL = (
+    "decoding", "blocks", "steps", "threshold", "order", "least", "guidance", "temperature", "spread", "route_choice",
+)  # fmt: skip
+"""Options that say nothing to a baseline."""
+
+
+def check_has_use(context: typer.Context, model: str) -> None:
+    """Raise ValueError for an option that was given although the model does not listen to it."""
+    if not is_baseline(model):
+        return
+    for name in OF_A_TRAINED_MODEL:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} is for trained models, but --model {model} is a baseline")
+
+
 @app.command()
 def generate(
+    context: typer.Context,
     out: Out,
     city: City = "la-serena",
     model: Model = "la-serena",
@@ -92,7 +109,9 @@ def generate(
         float | None,
         number("--route-choice", 0.0, 100.0, "Weight of the model's recursive logit. Default: the model's."),
     ] = None,
-    best_of: Annotated[int, whole("--best-of", 1, 9999, "Draws a request, of which the medoid is kept.")] = 1,
+    best_of: Annotated[
+        int, whole("--best-of", 1, 9999, "Draws for each request, of which the best guess is made.")
+    ] = 1,
     seed: Seed = 0,
     batch_size: Annotated[int, whole("--batch-size", 1, MOST_TRIPS, "Requests planned together; bounds memory.")] = 512,
     threads: Annotated[
@@ -111,7 +130,7 @@ def generate(
     on_error: OnError = "fail",
 ) -> None:
     """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml; a folder of Parquet files with --shard-size."""
-    arguments = dict(locals())
+    arguments = {name: value for name, value in locals().items() if name != "context"}
     if shard_size is None:
         check_suffix(out)
     checked_on_error(on_error)
@@ -126,6 +145,7 @@ def generate(
         spread=spread, route_choice=route_choice, least=least,
         order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
     )  # fmt: skip
+    check_has_use(context, model)
     when = None if depart is None else parse_depart(depart, "--depart")
     network = load_city(city)
     changes = Changes.parse(network, close=close, speed=speed or ())
@@ -160,7 +180,7 @@ def generate(
         attribution=network.attribution, **used,
     )  # fmt: skip
     there = f", {count - made:,} of them there already" if made < count else ""
-    say(f"{count:,} trips written to {out} ({made / spent:,.0f} trips/s{there})")
+    say(f"{count:,} {'trip' if count == 1 else 'trips'} written to {out} ({made / spent:,.0f} trips/s{there})")
 
 
 def listed(
@@ -195,11 +215,9 @@ def write_one_file(
 
 def what_was_used(model: str, network: RoadNetwork, config: GenerationConfig) -> dict[str, object]:
     """For the record of a run: hash of the weights, and how their probabilities were used; nothing for a baseline."""
-    if model in BASELINES and not Path(model).exists():
+    if is_baseline(model):
         return {}
     directory = model_directory(model)
-    if not (directory / WEIGHTS_FILE).is_file():
-        return {}
     sharpness = asdict(config.sharpness(sharpness_on(directory, network)))
     return {"model_sha256": file_hash(directory / WEIGHTS_FILE), "sharpness": sharpness}
 

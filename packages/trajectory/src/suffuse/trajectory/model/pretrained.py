@@ -22,6 +22,7 @@ from suffuse.console import (
     shown,
 )
 from suffuse.trajectory.baselines import BASELINES, Baseline, load_baseline
+from suffuse.trajectory.baselines.baseline import SETTINGS_FILE
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.corpus import training_trips
 from suffuse.trajectory.errors import ModelError
@@ -126,6 +127,13 @@ def model_directory(name_or_path: str | Path) -> Path:
     return find_model(name_or_path, SHIPPED, others=tuple(BASELINES), error=ModelError)
 
 
+def is_baseline(name_or_path: str | Path) -> bool:
+    """Whether this names a baseline, or the directory of a fitted one. Raises ModelError if there is no such model."""
+    if str(name_or_path) in BASELINES and not Path(name_or_path).exists():
+        return True
+    return (model_directory(name_or_path) / SETTINGS_FILE).is_file()
+
+
 def check_config(path: Path) -> None:
     """Raise ModelError unless a config.json names every argument of `TrajectoryModel`, and no other, with a value."""
     said = read_object(path, error=ModelError)
@@ -165,7 +173,7 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
             raise ModelError(f"{name} has to be fitted: `train --model {name}` does it, or name the city")
         return BASELINES[name].fit(network, training_trips(city, network))
     directory = model_directory(name_or_path)
-    if (directory / "baseline.json").is_file():
+    if (directory / SETTINGS_FILE).is_file():
         return load_baseline(directory, network)
     check_files(directory, (CONFIG_FILE, WEIGHTS_FILE, CITY_FILE, USAGE_FILE), error=ModelError)
     facts = read_object(directory / CITY_FILE, error=ModelError)
