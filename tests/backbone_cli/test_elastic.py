@@ -13,6 +13,7 @@ from suffuse.backbone_cli.study.flow import sample, start
 @pytest.mark.filterwarnings("ignore:elastic-routing. nothing was saved:UserWarning")
 def test_routers_are_trained_on_a_frozen_model(tiny, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elastic, "STEPS", 8)
+    monkeypatch.setattr(elastic, "LIGHT", 2)
     monkeypatch.setattr(elastic, "SAMPLES", 2)
     monkeypatch.setattr(elastic, "CALIBRATED", 3)
     generator = torch.Generator().manual_seed(0)

@@ -40,12 +40,10 @@ class Decision:
     Attributes:
         run: Above 0 the block runs.
         width: The largest is the width of its feed-forward part.
-        trust: How much of the line through what the block added last is believed, in [0, 1.5].
     """
 
     run: Float[Tensor, " r"]
     width: Float[Tensor, "r w"]
-    trust: Float[Tensor, " r"]
 
 
 class Router(nn.Module):
@@ -60,13 +58,13 @@ class Router(nn.Module):
         self.circumstances = nn.Linear(CONDITIONS, hidden)
         self.modulation = nn.Linear(hidden, 2 * width)
         self.inner = nn.Linear(width, hidden)
-        self.heads = nn.Linear(2 * hidden, len(WIDTHS) + 2)
+        self.heads = nn.Linear(2 * hidden, len(WIDTHS) + 1)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
         nn.init.normal_(self.heads.weight, std=1e-3)
         with torch.no_grad():
             bias = [math.log(OPEN_AT_FIRST / (1 - OPEN_AT_FIRST)), *[0.0] * (len(WIDTHS) - 1), FULL_AT_FIRST]
-            self.heads.bias.copy_(torch.tensor([*bias, math.log(2)]))  # a trust of 1
+            self.heads.bias.copy_(torch.tensor(bias))
 
     def forward(self, tokens: Float[Tensor, "r n d"], conditions: Float[Tensor, "r c"]) -> Decision:
         """The decision for each row."""
@@ -75,7 +73,7 @@ class Router(nn.Module):
         normed = F.layer_norm(tokens.to(scale.dtype), tokens.shape[-1:]) * (1 + scale) + shift
         seen = F.relu(self.inner(normed)).mean(dim=1)
         out = self.heads(torch.cat([seen, known], dim=-1))
-        return Decision(out[:, 0], out[:, 1:-1], 1.5 * torch.sigmoid(out[:, -1]))
+        return Decision(out[:, 0], out[:, 1:])
 
     def flops(self, rows: int, tokens: int) -> float:
         """The work of a call."""

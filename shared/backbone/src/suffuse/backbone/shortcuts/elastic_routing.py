@@ -6,9 +6,9 @@ each block, decisions by straight-through estimates in training, four widths, a 
 
 Different from it:
 
-- The backbone is frozen. A skipped block is therefore not the identity but adds what the sample's cache foretells: what
-  the block added last, and, by as much as the router trusts it, the line through the last two times (`memory`). The
-  paper's identity is `memory=0`. Its code uses the cache only for blocks that narrowly stay open, late in sampling.
+- The backbone is frozen. A skipped block is therefore not the identity but adds what the sample's cache foretells, by
+  a line through what it added the last two times (`memory=2`), or what it added last (`memory=1`). The paper's identity
+  is `memory=0`; its code uses the cache only for blocks that narrowly stay open, late in sampling.
 - The published code takes the mean decision of the batch and never empties its caches. Here each sample decides for
   itself, and state ends with the generation.
 - The paper's routers see the timestep as the model embeds it. These are told the step, how long ago the block last ran,
@@ -62,7 +62,7 @@ class ElasticRouting(Shortcut):
     budget: float = 0.6
     price: float | None = None
     memory: int = 2
-    reuse: int = 10
+    reuse: int = 4
     widths: bool = True
     store: "NarrowParts" = field(default_factory=lambda: NarrowParts(), init=False, repr=False)
 
@@ -158,9 +158,7 @@ class BlockHistory:
         moved = _mean_token(tokens) - self._mean
         return (moved.norm(dim=1) / self._mean.norm(dim=1).clamp(min=1e-12)).float()
 
-    def foretold(
-        self, streams: Streams, given: dict[str, Any], step: int, trust: Float[Tensor, " r"], memory: int
-    ) -> dict[int, Tensor]:
+    def foretold(self, streams: Streams, given: dict[str, Any], step: int, memory: int) -> dict[int, Tensor]:
         """The streams behind the block, by their places, had it added what is foretold."""
         values = {}
         for stream in streams.streams:
@@ -168,7 +166,7 @@ class BlockHistory:
             if memory > 0:
                 value = value + self._added[stream.argument]
             if memory > 1 and stream.argument in self._slope:
-                ahead = trust * self.since(step) * self._lines
+                ahead = self.since(step) * self._lines
                 value = value + _beside(ahead, value) * self._slope[stream.argument]
             values[stream.position] = value
         return values
@@ -269,7 +267,7 @@ class ElasticPlayer(Player):
         if bool(run.all()):
             self.chosen[call.site.name] = (chosen, 1.0)
             return call.run()
-        foretold = history.foretold(streams, call.arguments, step, decision.trust, self.settings.memory)
+        foretold = history.foretold(streams, call.arguments, step, self.settings.memory)
         resting = streams.pack(dict(foretold))
         if not bool(run.any()):
             return resting

@@ -92,6 +92,10 @@ class RelaxedPlayer(ElasticPlayer):
         if not self._quiet:
             super().watch(call, output)
 
+    def decide(self, call: SiteCall) -> tuple[Decision, BlockHistory] | None:
+        """What the router says of a block. Without gradients all blocks run, to be remembered."""
+        return super().decide(call) if torch.is_grad_enabled() else None
+
     def block(self, call: SiteCall, decision: Decision, history: BlockHistory) -> Any:
         """The output of a block, part ran and part foretold."""
         assert call.seen is not None
@@ -111,7 +115,7 @@ class RelaxedPlayer(ElasticPlayer):
         self._quiet = True
         ran = call.run()
         self._quiet = False
-        foretold = history.foretold(streams, call.arguments, step, decision.trust, self.settings.memory)
+        foretold = history.foretold(streams, call.arguments, step, self.settings.memory)
         rows = hard.nonzero().squeeze(1)
         if len(rows):
             given = {name: call.arguments[name][rows] for name in history.names}
