@@ -38,17 +38,17 @@ def match(
         bool, typer.Option("--cut", help="Cut a trace where it cannot be matched, instead of leaving it out.")
     ] = False,
     radius: Annotated[
-        float, number("--radius", 0.0, 10_000, "Metres from a fix to its segment at most.", but=0.0)
+        float, number("--radius", 0.0, 10_000.0, "Metres from a fix to its segment at most.", but=0.0)
     ] = MatchConfig.radius_m,
     gps_error: Annotated[
-        float, number("--gps-error", 0.0, 10_000, "Standard deviation of the fixes, metres.", but=0.0)
+        float, number("--gps-error", 0.0, 10_000.0, "Standard deviation of the fixes, metres.", but=0.0)
     ] = MatchConfig.gps_error_m,
     candidates: Annotated[
         int, whole("--candidates", 1, 1000, "Segments considered for each fix.")
     ] = MatchConfig.candidates,
     reach: Annotated[
         float | None,
-        number("--reach", 0.0, 100_000, "Metres between two fixes at most, by road. Default: from the fixes.", but=0.0),
+        number("--reach", 0.0, 100_000.0, "Metres between two fixes at most, by road. Default: from the fixes.", but=0.0),
     ] = None,
     stray: Annotated[
         float, number("--stray", 0.0, 1.0, "Share of a trace's fixes that may be left out for want of a road.")
