@@ -31,6 +31,8 @@ def test_sound_demonstrations(make: Callable[..., Demonstrations]) -> None:
     values = make().columns["action"]
     assert (action.low, action.high) == (values.min(), values.max())
     assert report.to_dict()["sound"] is True
+    assert report.env_name == ""
+    assert examine(replace(make(), environment={"env_name": "Lift"})).env_name == "Lift"
 
 
 def test_values_that_are_not_finite(make: Callable[..., Demonstrations]) -> None:

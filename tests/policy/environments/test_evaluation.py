@@ -138,7 +138,7 @@ def test_an_evaluation_has_the_figures_of_its_episodes(monkeypatch: pytest.Monke
     assert [outcome.seed for outcome in result.outcomes] == [100_000, 100_001, 100_002]
     assert result.mean_max_reward == pytest.approx(np.mean(rewards))
     assert result.ci95["mean_max_reward"][0] <= result.mean_max_reward <= result.ci95["mean_max_reward"][1]
-    assert result.settings == {"sampler": "dpm", "steps": 3, "slots": 2}
+    assert result.settings == {"sampler": "dpm", "steps": 3, "action_steps": 8, "slots": 2}
     assert result.cpu_ms_per_chunk > 0
     assert result.cpu_ms_p99 >= result.cpu_ms_per_chunk
     wanted = {"success_rate", "mean_max_reward", "ci95", "cpu_ms_per_chunk", "episodes"}

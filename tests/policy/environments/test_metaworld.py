@@ -11,6 +11,7 @@ import pytest
 
 from suffuse.policy import (
     DataError,
+    Demonstrations,
     ModelError,
     TaskError,
     demonstrate,
@@ -23,7 +24,7 @@ from suffuse.policy import (
 )
 from suffuse.policy.data import concatenate, read_demonstrations, write_demonstrations
 from suffuse.policy.environments import METAWORLD, TASKS, Episode
-from suffuse.policy.environments.metaworld import NAMES, MetaworldEnv
+from suffuse.policy.environments.metaworld import NAMES, MetaworldEnv, of_metaworld
 from suffuse.policy.experts import MetaworldActor
 
 REACH = "metaworld/reach-v3"
@@ -34,6 +35,14 @@ def test_names_that_are_not_tasks() -> None:
         task_by_name("metaworld/reach-v2")
     with pytest.raises(TaskError, match="there are gym_pusht/PushT-v0 and 50 like metaworld/assembly-v3"):
         task_by_name("Ant")
+
+
+def test_demonstrations_of_something_else() -> None:
+    other = Demonstrations(columns={"state": np.zeros((3, 5)), "action": np.zeros((3, 4))}, episode_ends=np.array([3]))
+    with pytest.raises(DataError, match=r"Metaworld needs a column state of 39 numbers; it is of shape \(5,\)"):
+        of_metaworld(other)
+    with pytest.raises(DataError, match=r"Metaworld needs a column action of 4 numbers; it is of shape \(2,\)"):
+        of_metaworld(other.with_columns(state=np.zeros((3, 39)), action=np.zeros((3, 2))))
 
 
 def test_what_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

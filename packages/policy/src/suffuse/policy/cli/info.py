@@ -33,6 +33,8 @@ def show_report(report: Report, console: Console) -> None:
     seconds = f", {report.seconds:.0f} s at {report.fps:g} a second" if report.seconds and report.fps else ""
     console.print(f"{report.episodes:,} episodes, {report.rows:,} rows{seconds}", highlight=False)
     console.print(f"lengths {report.shortest} to {report.longest}, median {report.median:g}", highlight=False)
+    if report.env_name:
+        console.print(f"made in {report.env_name}", highlight=False, markup=False)
     if report.tasks:
         console.print(f"tasks: {'; '.join(report.tasks)}", highlight=False, markup=False)
     for name, members in report.splits.items():

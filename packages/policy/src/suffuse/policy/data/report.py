@@ -46,8 +46,9 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Facts and findings about demonstrations."""
+    """Facts and findings about demonstrations; `env_name` is the simulated task that they are of, "" where unknown."""
 
+    env_name: str
     episodes: int
     rows: int
     fps: float | None
@@ -83,6 +84,7 @@ def examine(demonstrations: Demonstrations) -> Report:
         *_repeated(demonstrations),
     ]
     return Report(
+        env_name=str(demonstrations.environment.get("env_name", "")),
         episodes=len(demonstrations),
         rows=demonstrations.rows,
         fps=demonstrations.fps,

@@ -18,7 +18,8 @@ from gymnasium.spaces import Box, Dict
 from jaxtyping import Float, Float64, UInt8
 
 from suffuse.console import because
-from suffuse.policy.errors import TaskError
+from suffuse.policy.data.demonstrations import ACTION, Demonstrations
+from suffuse.policy.errors import DataError, TaskError
 
 NAMESPACE = "metaworld"
 
@@ -36,6 +37,9 @@ NAMES = (
 
 STATE_SIZE = 39
 """Hand, gripper and objects now and one step before, and the goal."""
+
+ACTION_SIZE = 4
+"""How far the hand moves along x, y and z, and how hard the gripper closes."""
 
 MAX_STEPS = 500
 FPS = 80.0
@@ -77,7 +81,7 @@ class MetaworldEnv(gymnasium.Env[State, Float[np.ndarray, " 4"]]):
         world._partially_observable = False
         del world.sawyer_observation_space  # made when goals were hidden; it is made anew when it is asked for
         self._world = world
-        self.action_space = Box(-1.0, 1.0, (4,), np.float32)
+        self.action_space = Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         shown: Any = Dict({"state": Box(-np.inf, np.inf, (STATE_SIZE,), np.float64)})
         self.observation_space = shown
 
@@ -137,3 +141,13 @@ def register_metaworld() -> None:
             gymnasium.register(
                 id_of(name), entry_point=f"{__name__}:{MetaworldEnv.__name__}", kwargs={"name": f"{name}-v3"}
             )
+
+
+def of_metaworld(demonstrations: Demonstrations) -> Demonstrations:
+    """The demonstrations with `state` and `action` alone. Raises DataError unless they are of Metaworld's sizes."""
+    for name, size in (("state", STATE_SIZE), (ACTION, ACTION_SIZE)):
+        values = demonstrations.columns.get(name)
+        if values is None or values.shape[1:] != (size,):
+            found = "missing" if values is None else f"of shape {values.shape[1:]}"
+            raise DataError(f"Metaworld needs a column {name} of {size} numbers; it is {found}")
+    return demonstrations.only(("state",))

@@ -108,7 +108,8 @@ def with_mirror_images(demonstrations: Demonstrations) -> Demonstrations:
     """
     state = demonstrations.columns.get("state")
     if state is None or state.shape[1:] != (STATE_SIZE,):
-        raise DataError(f"mirror images need a column state of {STATE_SIZE} numbers")
+        found = "missing" if state is None else f"of shape {state.shape[1:]}"
+        raise DataError(f"PushT and its mirror images need a column state of {STATE_SIZE} numbers; it is {found}")
     seen = demonstrations.only(["state"])
     image = seen.with_columns(
         state=mirrored(state.astype(np.float64)).astype(state.dtype), action=mirrored_points(seen.columns[ACTION])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from suffuse.backbone.train import TrainConfig
+from suffuse.policy.environments.metaworld import of_metaworld
 from suffuse.policy.environments.pusht_geometry import SIDE, with_mirror_images
 from suffuse.policy.environments.pusht_pictures import seen_pictures
 from suffuse.policy.errors import ModelError
@@ -103,6 +104,7 @@ def metaworld(*, steps: int = 3_000, seed: int = 0, batch: int = 128, learning_r
             seed=seed,
         ),
         batch=batch,
+        prepare=of_metaworld,
     )
 
 
