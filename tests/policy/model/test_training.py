@@ -175,6 +175,10 @@ def test_the_recipe_of_pusht_starts_as_it_always_has(tmp_path: Path) -> None:
     assert sum(parameter.numel() for parameter in policy.parameters()) == 3_679_682
     losses = [record["values"]["loss"] for record in read_log(tmp_path / "model/run") if record["kind"] == "train"]
     np.testing.assert_allclose(losses, GOLDEN, rtol=0.03)
+    shipped = load_policy("pusht").config  # what is shipped is what the recipe makes
+    assert {name: policy.config[name] for name in shipped if name[0] != "_"} == {
+        name: value for name, value in shipped.items() if name[0] != "_"
+    }
 
 
 def cloning(steps: int, **changes: object) -> Recipe:
