@@ -49,7 +49,7 @@ REFUSED = [
     (GENERATE, "--order x", "--order is 'x', but must be left or confidence"),
     *[
         (GENERATE, option, f"{option.split()[0]} is for trained models, but --model dijkstra is a baseline")
-        for option in ("--temperature 1", "--route-choice 0", "--spread 0", "--decoding confidence", "--blocks 8")
+        for option in ("--temperature 1", "--route-choice 0", "--spread 0", "--decoding dcd", "--blocks 4")
     ],
     (GENERATE, "--on-error x", "--on-error is 'x', but must be fail or skip"),
     (GENERATE, "--depart 25:00", "departure '25:00' is neither a time of day such as 08:00 nor an ISO 8601 date"),

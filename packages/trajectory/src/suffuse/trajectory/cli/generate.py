@@ -1,8 +1,9 @@
 """`generate`: trips for requests, to a file whose suffix says how."""
 
+import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -53,20 +54,19 @@ OF_A_TRAINED_MODEL = (
 """Options that say nothing to a baseline."""
 
 
-def check_has_use(context: typer.Context, model: str) -> None:
-    """Raise ValueError for an option that was given although the model does not listen to it."""
+def check_has_use(arguments: Mapping[str, object], model: str) -> None:
+    """Raise ValueError for an option with a value of its own although the model does not listen to it."""
     if not is_baseline(model):
         return
+    usual = inspect.signature(generate).parameters
     for name in OF_A_TRAINED_MODEL:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name != "DEFAULT":
+        if arguments[name] != usual[name].default:
             option = "--" + name.replace("_", "-")
             raise ValueError(f"{option} is for trained models, but --model {model} is a baseline")
 
 
 @app.command()
 def generate(
-    context: typer.Context,
     out: Out,
     city: City = "la-serena",
     model: Model = "la-serena",
@@ -130,7 +130,7 @@ def generate(
     on_error: OnError = "fail",
 ) -> None:
     """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml; a folder of Parquet files with --shard-size."""
-    arguments = {name: value for name, value in locals().items() if name != "context"}
+    arguments = dict(locals())
     if shard_size is None:
         check_suffix(out)
     checked_on_error(on_error)
@@ -145,7 +145,7 @@ def generate(
         spread=spread, route_choice=route_choice, least=least,
         order=order, seed=seed, batch_size=batch_size,  # type: ignore[arg-type]
     )  # fmt: skip
-    check_has_use(context, model)
+    check_has_use(arguments, model)
     when = None if depart is None else parse_depart(depart, "--depart")
     network = load_city(city)
     changes = Changes.parse(network, close=close, speed=speed or ())
