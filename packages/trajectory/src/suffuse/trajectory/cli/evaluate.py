@@ -96,8 +96,8 @@ def evaluate(
             network, truth, trips, floor=second, baselines=fitted(names, city, network, train), seed=seed,
             pairing=pairing, on_row=lambda row: status.update(f"Scoring {row}"),  # type: ignore[arg-type]
         )  # fmt: skip
-    if len(trips) < FEW:
-        say(f"Note: {len(trips):,} trips are few: divergences (JSD) of fewer than {FEW:,} are mostly noise")
     if json_out is not None:
         write_json(json_out, result.to_dict())
     Console(width=max(Console().width, 132)).print(result.table())
+    if len(trips) < FEW:
+        say(f"Note: {len(trips):,} trips are few: divergences (JSD) of fewer than {FEW:,} are mostly noise")
