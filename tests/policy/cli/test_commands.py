@@ -160,6 +160,16 @@ def test_prepare_converts(call: Callable[..., Result], recording: Path, tmp_path
     assert set(read_demonstrations(tmp_path / "b.hdf5").columns) == {"state", "action"}
 
 
+def test_serve_does_not_calibrate_where_the_model_sees_nothing(call: Callable[..., Result], tmp_path: Path) -> None:
+    pytest.importorskip("grpc")
+    policy = DiffusionPolicy(
+        observations={"force": [3]}, action_size=2, horizon=9, denoiser={"width": 8, "depth": 1, "heads": 2}
+    )
+    policy.save_pretrained(tmp_path / "blind")
+    done = call("serve", "--model", "blind", "--shortcut", "bac", "--budget", 0.5)
+    assert "the policy sees force of shape (3,), which in gym_pusht/PushT-v0 is not shown there" in refused(done)
+
+
 @pytest.mark.slow
 def test_prepare_asks_the_expert(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(TASKS, PUSHT.name, PUSHT)

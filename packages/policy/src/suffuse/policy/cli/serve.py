@@ -7,6 +7,7 @@ import typer
 
 from suffuse.backbone import use_threads
 from suffuse.console import Threads, say, whole
+from suffuse.policy.api import check_sees
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
     DEFAULT_ENV,
@@ -60,7 +61,9 @@ def serve(
     if (name is None) != (budget is None):
         raise ValueError("--shortcut and --budget go together: name both or neither")
     if name is not None and budget is not None:
-        use_shortcut(policy, name, budget=budget, model=model, task=task_by_name(env))
+        task = task_by_name(env)
+        check_sees(policy, task)
+        use_shortcut(policy, name, budget=budget, model=model, task=task)
     beyond: OutOfBounds = "refuse" if refuse else "clamp"
     with PolicyServer(
         policy, address=address, clients=clients, batch=batch, most_bytes=most_bytes, out_of_bounds=beyond, trace=trace
