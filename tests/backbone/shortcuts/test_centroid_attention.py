@@ -118,6 +118,25 @@ def test_text_is_met_exactly_and_meets_all_exactly() -> None:
     torch.testing.assert_close(torch.cat([flipped[:, 80:], flipped[:, :80]], 1), output)
 
 
+def test_clusters_are_taken_over_with_what_they_meet_and_new_centroids() -> None:
+    query, key, value = tokens(2, 100)
+    settings = {"density": 0.3, "clusters": (4, 8), "scale": 0.25, "image": slice(20, 100)}
+    output, found, work = clustered_attention(query, key, value, **settings)
+    again, same, less = clustered_attention(query, key, value, start=found, keep=True, **settings)
+    assert torch.equal(again, output)
+    assert same is found
+    assert (less.attention, less.pairs, less.overhead) == (work.attention, work.pairs, 0.0)
+
+    # The same tokens with other values: centroids are those of the new values, so what is constant stays so.
+    constant, _, _ = clustered_attention(query, key, torch.full_like(value, 3.0), start=found, keep=True, **settings)
+    torch.testing.assert_close(constant, torch.full_like(value, 3.0))
+
+    fewer = (x[:, :90] for x in (query, key, value))
+    _, new, work = clustered_attention(*fewer, start=found, keep=True, **(settings | {"image": slice(20, 90)}))
+    assert work.overhead > 0
+    assert len(new.plans[0].key_label) == 70
+
+
 def test_groups_do_not_see_each_other() -> None:
     query, key, value = tokens(3, 80)
     together, _, _ = clustered_attention(query, key, value, density=0.3, clusters=(4, 8), scale=0.25)

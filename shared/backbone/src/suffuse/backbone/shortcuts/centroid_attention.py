@@ -3,7 +3,7 @@
 Where a module attends from many tokens to the same tokens, `clustered_attention` takes the place of torch's attention
 kernel: after projections, norms and rotary positions, which stay the model's own. Cross-attention, masked attention and
 short sequences stay as they are, and so does text that attends jointly with the image: its queries meet all keys, and
-all queries meet its keys. Clusters start from those of the step before.
+all queries meet its keys. Clusters are renewed every few steps, starting from those there are.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,8 @@ class CentroidAttention(Shortcut):
         density: Share of the pairs of tokens that are exact, in [0, 1]; instead of a budget, which then must be None.
         query_tokens: Tokens to a cluster of queries, on average.
         key_tokens: Tokens to a cluster of keys.
-        iterations: Rounds of clustering in each step.
+        iterations: Rounds of clustering at a time.
+        refresh: Steps from one clustering to the next; in between tokens stay in their clusters.
         least_tokens: Shorter sequences are left alone.
         routing: Whether pairs of clusters are chosen by the error of the centroid or by the score.
         text: Where text stands in sequences that image and text form together: "first" as in Flux, "last" as in SD3.
@@ -46,6 +47,7 @@ class CentroidAttention(Shortcut):
     query_tokens: int = 256
     key_tokens: int = 64
     iterations: int = 2
+    refresh: int = 3
     least_tokens: int = 1024
     routing: Routing = "error"
     text: Literal["first", "last"] = "first"
@@ -57,7 +59,7 @@ class CentroidAttention(Shortcut):
             check_budget(self.budget)
         if self.density is not None and not 0 <= self.density <= 1:
             raise ShortcutError(f"density must be in [0, 1], got {self.density}")
-        for name in ("query_tokens", "key_tokens", "iterations", "least_tokens"):
+        for name in ("query_tokens", "key_tokens", "iterations", "refresh", "least_tokens"):
             if getattr(self, name) < 1:
                 raise ShortcutError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -81,7 +83,7 @@ class CentroidAttention(Shortcut):
 class _CentroidPlayer(Player):
     def __init__(self, settings: CentroidAttention) -> None:
         self._settings = settings
-        self._centroids: dict[tuple[str, int], Centroids] = {}
+        self._centroids: dict[tuple[str, int], tuple[int, Centroids]] = {}  # and the step they are of
         self._work = 0.0  # of a whole call of the denoiser
         self._dense = 0.0  # of it, in attention that can be sparse
         self._share: float | None = None if settings.density is None else -1.0
@@ -126,14 +128,16 @@ class _CentroidPlayer(Player):
             if not 0 <= density <= 1:
                 raise ShortcutError(f"budget {settings.budget} leaves {density:.3f} of the pairs, must be in [0, 1]")
         query, key, value = (part.flatten(0, 1) for part in (query, key, value))
-        start = self._centroids.get((call.site.name, call.repeat))
+        step = call.moment.step
+        since, start = self._centroids.get((call.site.name, call.repeat), (step, None))
         if start is not None and start.query.shape != (len(query), clusters[0], features):
-            start = None
+            since, start = step, None
+        keep = start is not None and step - since < settings.refresh
         output, centroids, work = clustered_attention(
             query, key, value, density=density, clusters=clusters, scale=scale, iterations=settings.iterations,
-            routing=settings.routing, start=start, image=image,
+            routing=settings.routing, start=start, keep=keep, image=image,
         )  # fmt: skip
-        self._centroids[call.site.name, call.repeat] = centroids
+        self._centroids[call.site.name, call.repeat] = (since if keep else step, centroids)
         call.save(dense - work.attention)
         call.spend(work.overhead)
         return output.view(samples, heads, tokens, features)
@@ -141,7 +145,7 @@ class _CentroidPlayer(Player):
     def _fixed_share(self, tokens: int, clusters: tuple[int, int]) -> float:
         """Operations that do not depend on the density, as a share of dense attention."""
         sampled = len(range(0, tokens, 4))
-        clustering = 2.0 * (tokens + self._settings.iterations * sampled) * sum(clusters)
+        clustering = 2.0 * (tokens + self._settings.iterations * sampled) * sum(clusters) / self._settings.refresh
         routing = 2.0 * clusters[0] * (clusters[1] + (2 * tokens if self._settings.routing == "error" else 0))
         return (clustering + routing) / (4.0 * tokens**2) + clusters[1] / tokens
 
