@@ -13,6 +13,7 @@ from suffuse.backbone_cli.cli.options import Study
 from suffuse.backbone_cli.study.benchmark import benchmark as compare
 from suffuse.backbone_cli.study.benchmark import table
 from suffuse.backbone_cli.study.errors import StudyError
+from suffuse.backbone_cli.study.finer import finer_methods
 from suffuse.backbone_cli.study.methods import own_methods
 from suffuse.backbone_cli.study.peers import peer_methods
 from suffuse.backbone_cli.study.recipes import recipe
@@ -40,7 +41,7 @@ def benchmark(
         check_writable(out)
     shares = [_budget(word) for word in budgets.split(",")]
     model, judge = load_study(recipe(study)), load_judge()
-    chosen = [*peer_methods(), *own_methods(study)]
+    chosen = [*peer_methods(), *own_methods(study), *finer_methods(study)]
     if methods is not None:
         words = [word.strip().lower() for word in methods.split(",")]
         every = [method.name for method in chosen]

@@ -67,6 +67,7 @@ def benchmark(
     count: int,
     guidance: float,
     say: Callable[[str], None] = lambda line: None,
+    keep: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Tune every method for every budget on noise of its own, then measure all on the same noise.
 
@@ -79,6 +80,7 @@ def benchmark(
         count: Samples of a seed.
         guidance: Scale of guidance.
         say: Gets a line now and then.
+        keep: Gets each row as soon as it is measured.
     """
     tuning = Scene(model, TUNING_SEED, TUNING_SAMPLES, guidance)
     chosen: dict[tuple[str, float], Trial | str] = {}
@@ -86,20 +88,24 @@ def benchmark(
         for budget, best in tune(method, tuning, budgets).items():
             chosen[method.name, budget] = best
             say(f"{method.name}, budget {budget}: {best if isinstance(best, str) else best.settings}")
-    rows = []
+    rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        keep(row)
+        say(str(row))
+
     for seed in seeds:
         scene = Scene(model, seed, count, guidance)
-        rows.append(measured(scene, judge, scene.full(), method="full", budget=1.0, settings="30 steps"))
-        say(str(rows[-1]))
+        add(measured(scene, judge, scene.full(), method="full", budget=1.0, settings="30 steps"))
         for budget in budgets:
             for method in methods:
                 best = chosen[method.name, budget]
                 if isinstance(best, str):
-                    rows.append(Row(method=method.name, budget=budget, n=count, seed=seed, why_not=best))
+                    add(Row(method=method.name, budget=budget, n=count, seed=seed, why_not=best))
                     continue
                 run = best.run(scene)
-                rows.append(measured(scene, judge, run, method=method.name, budget=budget, settings=best.settings))
-                say(str(rows[-1]))
+                add(measured(scene, judge, run, method=method.name, budget=budget, settings=best.settings))
     return rows
 
 
