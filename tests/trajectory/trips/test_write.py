@@ -19,7 +19,7 @@ from suffuse.trajectory.trips import write
 from suffuse.trajectory.trips.frame import to_geodataframe, trip_lines
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
-from suffuse.trajectory.trips.write import write_trips
+from suffuse.trajectory.trips.write import vehicle_names, write_trips
 
 
 @pytest.fixture(scope="session")
@@ -122,10 +122,12 @@ def test_sumo_routes_are_sorted_and_name_edges(town, walks, tmp_path):
     vehicles = ElementTree.parse(tmp_path / "trips.rou.xml").getroot().findall("vehicle")
     departs = [float(vehicle.get("depart")) for vehicle in vehicles]
     assert departs == sorted(departs)
-    row_of = {name: row for row, name in enumerate(trips.trip_id.tolist())}
+    row_of = {name: row for row, name in enumerate(vehicle_names(trips.trip_id))}
     midnight = trips.depart.min().astype("datetime64[D]")
     for vehicle, depart in zip(vehicles, departs, strict=True):
         row = row_of[vehicle.get("id")]
+        kept = vehicle.find("param")
+        assert trips.trip_id[row] == (vehicle.get("id") if kept is None else kept.get("value"))
         assert midnight + np.timedelta64(int(depart), "s") == trips.depart[row]
         assert (
             vehicle.find("route").get("edges").split() == town.segment_ids[trips.segments_of(row)].astype(str).tolist()
@@ -139,6 +141,11 @@ def test_sumo_routes_are_sorted_and_name_edges(town, walks, tmp_path):
     shared = replace(town, source_ids=np.full(len(town), "way", dtype=object))
     write_trips(trips, shared, tmp_path / "shared.rou.xml")
     assert (tmp_path / "shared.rou.xml").read_text() == (tmp_path / "trips.rou.xml").read_text()
+
+
+def test_names_that_sumo_accepts_are_told_apart():
+    given = np.array(["a b", "a,b", "a_b", "", 'x"<&>', "fine"], dtype=object)
+    assert vehicle_names(given) == ["a_b", "a_b_2", "a_b_3", "_", "x____", "fine"]
 
 
 @pytest.mark.parametrize("suffix", ["geojson", "csv", "parquet", "gpx", "rou.xml"])

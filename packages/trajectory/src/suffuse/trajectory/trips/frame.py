@@ -75,6 +75,13 @@ def trip_points(
     return points[~twice], owner[~twice], row[~twice], share[flat][~twice]
 
 
+def corner_times(trips: Trips, row: Int[ndarray, " p"], share: Float[ndarray, " p"]) -> Float[ndarray, " p"]:
+    """Seconds from departure at which corners (of `trip_points`) are passed, at even speed along each segment."""
+    leave = np.append(trips.enter_s[1:], 0.0)
+    leave[trips.start[1:] - 1] = trips.duration_s
+    return trips.enter_s[row] + share * (leave - trips.enter_s)[row]
+
+
 def entry_times(trips: Trips) -> ndarray:
     """m times at the entry of each segment, datetime64[s], UTC, to the nearest second."""
     return trips.depart[_owner(trips)] + np.rint(trips.enter_s).astype(np.int64).astype("timedelta64[s]")

@@ -5,6 +5,7 @@ All times in files are UTC and whole seconds. Dimensions: k trips, m segments of
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC
 from itertools import pairwise
@@ -18,8 +19,11 @@ from numpy import ndarray
 from suffuse.console import check_writable, replacing
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.network import RoadNetwork
-from suffuse.trajectory.trips.frame import depart_and_arrive, entry_times, to_geodataframe, trip_points
+from suffuse.trajectory.trips.frame import corner_times, depart_and_arrive, entry_times, to_geodataframe, trip_points
 from suffuse.trajectory.trips.table import Trips
+
+FORBIDDEN = re.compile(r"""[\s|\\'";,<>&]""")
+"""Characters that SUMO takes in no vehicle id."""
 
 
 def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
@@ -29,7 +33,8 @@ def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
     segment), `origin`, `destination`, `depart`, `arrive`. `.parquet`: GeoParquet in the CRS the network came in,
     columns as in `to_geodataframe`. `.csv`: HOSER's `rid_list` and `time_list`, and the same properties. `.gpx`: a
     track for each trip with a time at every corner. `.rou.xml`: SUMO vehicles with routes by the network's source ids,
-    where each segment has its own, else by segment ids. `read_trips` reads the first three again as they were, and GPX
+    where each segment has its own, else by segment ids; a trip id that SUMO does not accept is changed, and kept as the
+    parameter `trip_id`. `read_trips` reads the first three again as they were, and GPX
     by map matching.
 
     Raises:
@@ -97,10 +102,8 @@ def _write_csv(trips: Trips, network: RoadNetwork, path: Path) -> None:
 
 def _write_gpx(trips: Trips, network: RoadNetwork, path: Path) -> None:
     points, owner, row, share = trip_points(trips, network)
-    leave = np.append(trips.enter_s[1:], 0.0)
-    leave[trips.start[1:] - 1] = trips.duration_s
-    seconds = trips.enter_s[row] + share * (leave - trips.enter_s)[row]
-    moments = (trips.depart[owner] + np.rint(seconds).astype(np.int64).astype("timedelta64[s]")).tolist()
+    seconds = np.rint(corner_times(trips, row, share)).astype(np.int64)
+    moments = (trips.depart[owner] + seconds.astype("timedelta64[s]")).tolist()
     document = gpxpy.gpx.GPX()
     document.creator, document.copyright_author = "suffuse-trajectory", network.attribution or None
     corners = points.tolist()
@@ -126,14 +129,31 @@ def _write_sumo(trips: Trips, network: RoadNetwork, path: Path) -> None:
     routes = names[trips.segment].tolist()
     midnight = trips.depart.min().astype("datetime64[D]") if len(trips) else np.datetime64(0, "D")
     seconds = (trips.depart - midnight).astype("timedelta64[s]").astype(np.int64)
+    vehicles = vehicle_names(trips.trip_id)
     with path.open("w", encoding="utf-8") as file:
         said = f"depart counts from {midnight}T00:00:00Z. {network.attribution}".replace("--", "-")
         file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {escape(said)} -->\n<routes>\n')
         for row in np.argsort(seconds, kind="stable").tolist():
             edges = " ".join(routes[trips.start[row] : trips.start[row + 1]])
-            file.write(f'    <vehicle id={quoteattr(str(trips.trip_id[row]))} depart="{seconds[row]}.00">\n')
-            file.write(f"        <route edges={quoteattr(edges)}/>\n    </vehicle>\n")
+            file.write(f'    <vehicle id={quoteattr(vehicles[row])} depart="{seconds[row]}.00">\n')
+            file.write(f"        <route edges={quoteattr(edges)}/>\n")
+            if vehicles[row] != (name := str(trips.trip_id[row])):
+                file.write(f'        <param key="trip_id" value={quoteattr(name)}/>\n')
+            file.write("    </vehicle>\n")
         file.write("</routes>\n")
+
+
+def vehicle_names(trip_id: ndarray) -> list[str]:
+    """Names that SUMO accepts, each once: what it forbids in one is an underscore, and a number parts those alike."""
+    names = dict[str, None]()
+    for given in trip_id.tolist():
+        plain = name = FORBIDDEN.sub("_", str(given)) or "_"
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{plain}_{number}"
+        names[name] = None
+    return list(names)
 
 
 def _iso(moments: ndarray) -> list[str]:
