@@ -1,14 +1,17 @@
 """The comparison on tiny models: what each row says is checked against a count of one's own."""
 
+import sys
+
 import pytest
 import torch
 
 from suffuse.backbone.shortcuts import ForecastCache
+from suffuse.backbone_cli.study import finer
 from suffuse.backbone_cli.study.benchmark import Row, benchmark, table
 from suffuse.backbone_cli.study.flow import sample, start
 from suffuse.backbone_cli.study.measures import psnr
 from suffuse.backbone_cli.study.methods import CalibratedShortcut, FewerSteps, OwnShortcut
-from suffuse.backbone_cli.study.peers import DiffusersHook, first_block_cache, mag_cache, taylor_seer
+from suffuse.backbone_cli.study.peers import CacheDit, DiffusersHook, first_block_cache, mag_cache, taylor_seer
 
 
 def test_rows_of_a_transformer(tiny, judge) -> None:
@@ -48,6 +51,23 @@ def test_what_cannot_run_says_why(tiny, judge) -> None:
     assert "a UNet2DModel has none" in found["first block"]
     assert found["bac"]
     assert "a UNet2DModel has none" in table(rows)
+
+
+def test_other_numbers_of_steps_for_the_same_work(tiny, judge, monkeypatch) -> None:
+    """And a library that is not installed."""
+    monkeypatch.setattr(finer, "FINER", (12, 10))
+    monkeypatch.setitem(sys.modules, "cache_dit", None)
+    kept = []
+    methods = [finer.FinerShortcut("finer", "forecast-cache"), CacheDit()]
+    rows = benchmark(
+        tiny("dit"), judge, methods, budgets=[0.3, 0.05], seeds=[0], count=2, guidance=1.0, keep=kept.append
+    )
+    assert kept == rows
+    _, found, absent, missed, _ = rows
+    assert found.settings in ("12 steps, calibrated for 0.3", "10 steps, calibrated for 0.3")
+    assert found.flops_fraction == pytest.approx(0.3, rel=0.05)
+    assert absent.why_not == "not installed: pip install cache-dit transformers"
+    assert "cannot be reached in 10 steps" in missed.why_not
 
 
 def test_the_table_has_the_best_first_and_means_over_seeds() -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
+from denoisers.denoiser import Denoiser
 from torch import Tensor, nn
 
 from suffuse.backbone import accelerate
@@ -314,6 +315,60 @@ def test_offloading_hooks_may_come_before_or_after(plain_denoiser, euler, order:
     for block in plain_denoiser.stack:
         remove_hook_from_module(block)
     assert torch.equal(euler(plain_denoiser, STEPS), full)
+
+
+class LowRank(nn.Module):
+    """A linear layer and a low-rank adapter beside it, put where the layer was, as PEFT does."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base, self.scale = base, 1.0
+        self.down = nn.Linear(base.in_features, 2, bias=False)
+        self.up = nn.Linear(2, base.out_features, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + self.scale * self.up(self.down(x))
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("shortcut", ["delta-cache", "forecast-cache"])
+def test_adapters_may_come_before_or_after(make_denoiser, order: str, shortcut: str) -> None:
+    """What comes out is that of a model into whose weights the adapters are merged; unset, that of the bare model."""
+
+    def adapt(denoiser: Denoiser, merge: bool) -> list[LowRank]:
+        torch.manual_seed(1)
+        adapters = []
+        for block in denoiser.model.transformer_blocks:
+            for name in ("to_q", "to_v"):
+                adapter = LowRank(getattr(block.attn1, name)).requires_grad_(False)
+                if merge:
+                    adapter.base.weight += adapter.up.weight @ adapter.down.weight
+                else:
+                    setattr(block.attn1, name, adapter)
+                adapters.append(adapter)
+        return adapters
+
+    def cheap(denoiser: Denoiser) -> torch.Tensor:
+        with accelerate(denoiser.model, shortcut, budget=0.7, steps=STEPS) as session:
+            output = denoiser.generate(STEPS)
+        assert session.report().fraction == pytest.approx(0.7, rel=0.05)
+        return output
+
+    merged, denoiser = make_denoiser("DiTTransformer2DModel"), make_denoiser("DiTTransformer2DModel")
+    bare = cheap(denoiser)
+    adapt(merged, merge=True)
+    expected = cheap(merged)
+    assert not torch.allclose(expected, bare)
+    if order == "before":
+        adapters = adapt(denoiser, merge=False)
+        torch.testing.assert_close(cheap(denoiser), expected)
+    else:
+        with accelerate(denoiser.model, shortcut, budget=0.7, steps=STEPS):
+            adapters = adapt(denoiser, merge=False)
+            torch.testing.assert_close(denoiser.generate(STEPS), expected)
+    for adapter in adapters:
+        adapter.scale = 0.0
+    torch.testing.assert_close(cheap(denoiser), bare)
 
 
 @pytest.mark.parametrize("what", ["model before", "model after", "blocks before", "blocks after"])
