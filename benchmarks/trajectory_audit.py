@@ -2,7 +2,7 @@
 
     python benchmarks/trajectory_audit.py [-n 2000] [--json out.json]
 
-The shipped model was trained on 100,000 simulated trips. Training and held-out trips for an audit have to be of one kind
+The shipped model was trained on 100,000 simulated trips. Training and held-out trips of an audit have to be of one kind
 (the parts `train` and `test` are not: they share no pair of cells), so held-out trips are drawn here from the simulator
 as the training trips were, pairs of cells of the training part, with another seed. Audited beside the model: the
 training trips themselves given out as generated, a tenth of them among others, and another draw of the simulator, which

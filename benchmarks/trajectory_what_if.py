@@ -18,6 +18,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,27 @@ def concerned(city: RoadNetwork, requests: Requests, changes: Changes, most: int
     return near.take(can[:most])
 
 
+def simulated(network: RoadNetwork, seed: int) -> Callable[[Requests], Trips]:
+    """How the simulator answers on a network: the same seed, the same drivers."""
+
+    def answered(asked: Requests) -> Trips:
+        return simulate_requests(network, DemandConfig(), asked.origin, asked.destination, asked.depart, seed=seed)
+
+    return answered
+
+
+def shift_of(
+    city: RoadNetwork,
+    asked: Requests,
+    kept: Int[ndarray, " k"],
+    before: Callable[[Requests], Trips],
+    after: Callable[[Requests], Trips],
+) -> Float[ndarray, " k"]:
+    """Trips after minus trips before on each of the segments `kept`."""
+    flows = [np.bincount(how(asked).segment, minlength=len(city)) for how in (before, after)]
+    return (flows[1] - flows[0])[kept].astype(np.float64)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,9 +138,6 @@ def main() -> None:
     assert isinstance(model, TripGenerator)
     baselines = {name: BASELINES[name].fit(city, train) for name in ("dijkstra-time", "recursive-logit")}
 
-    def simulated(network: RoadNetwork, asked: Requests, seed: int) -> Trips:
-        return simulate_requests(network, DemandConfig(), asked.origin, asked.destination, asked.depart, seed=seed)
-
     def without_pivot(network: RoadNetwork) -> TripGenerator:
         there = model.on(network)
         return replace(there, city=CityFeatures(network, there.city.observed))
@@ -131,20 +150,13 @@ def main() -> None:
         changed, asked = changes.on(city), concerned(city, requests, changes, args.n)
         kept = np.setdiff1d(np.arange(len(city)), changes.closed)
 
-        def shift(
-            before: Callable[[Requests], Trips], after: Callable[[Requests], Trips], asked: Requests = asked,
-            kept: Int[ndarray, " k"] = kept,
-        ) -> Float[ndarray, " k"]:  # fmt: skip
-            flows = [np.bincount(how(asked).segment, minlength=len(city)) for how in (before, after)]
-            return (flows[1] - flows[0])[kept].astype(np.float64)
-
-        def by_simulator(seed: int, changed: RoadNetwork = changed, shift=shift) -> Float[ndarray, " k"]:  # type: ignore[no-untyped-def]
-            return shift(lambda r: simulated(city, r, seed), lambda r: simulated(changed, r, seed))
-
-        true = (by_simulator(11) + by_simulator(13)) / 2
+        shift = partial(shift_of, city, asked, kept)
+        true = (
+            shift(simulated(city, 11), simulated(changed, 11)) + shift(simulated(city, 13), simulated(changed, 13))
+        ) / 2
         ten = np.argsort(-np.abs(true), kind="stable")[:10]
         found = {
-            "floor": by_simulator(12),
+            "floor": shift(simulated(city, 12), simulated(changed, 12)),
             "suffuse": shift(model.sample, model.on(changed).sample),
             "suffuse, features alone": shift(model.sample, without_pivot(changed).sample),
             **{name: shift(each.sample, each.on(changed).sample) for name, each in baselines.items()},

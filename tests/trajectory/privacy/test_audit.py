@@ -48,7 +48,8 @@ def test_one_copy_in_ten_is_seen(grid: RoadNetwork, walks: Walks) -> None:
     found = audit(grid, train, walks(600, 2), concatenate([walks(270, 3), train.take(np.arange(30))]))
     assert found.generated.copies == pytest.approx(0.1, abs=0.03)
     assert found.generated.copies > 3 * found.holdout.copies
-    assert found.dcr_low < 1
+    assert found.dcr_ratio == pytest.approx(0.9, abs=0.06), "a tenth of the distances is 0"
+    assert found.dcr_high < 1
 
 
 def test_a_split_by_place_is_called_out(grid: RoadNetwork, walks: Walks) -> None:

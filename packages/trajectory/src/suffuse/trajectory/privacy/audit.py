@@ -20,7 +20,7 @@ from suffuse.trajectory.privacy.likelihood import nats_a_segment
 from suffuse.trajectory.privacy.nearest import nearest_overlap
 from suffuse.trajectory.privacy.subpaths import copies, longest_shared_m
 from suffuse.trajectory.roads.network import RoadNetwork
-from suffuse.trajectory.trips.table import Trips
+from suffuse.trajectory.trips.table import Trips, concatenate
 
 LEAST = 20
 """Fewer trips in a set say nothing."""
@@ -40,7 +40,7 @@ class Figures:
     shared_share: float
     """Median of that over the trip's own metres."""
     nearest: float
-    """Median overlap with the nearest of as many training trips as there are held-out ones; 1 is the same streets."""
+    """Median overlap with the nearest training trip; 1 is the same streets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +51,14 @@ class Audit:
     holdout: Figures
     """The same of held-out trips: what a source that never saw the training trips comes to."""
     dcr_ratio: float
-    """Mean distance (1 - overlap) of generated trips to the nearest training trip, over that to the nearest of equally
-    many held-out ones: 1 where training trips are no nearer, 0 for copies."""
+    """Mean distance (1 - overlap) of generated trips to the nearest training trip, over that of held-out trips: 1 where
+    generated trips come no nearer than new trips do, 0 for copies."""
     dcr_low: float
     """Bounds of its 95 % bootstrap interval."""
     dcr_high: float
     nearer_to_training: float
-    """Share of generated trips whose nearest trip is a training trip rather than a held-out one; ties count half."""
+    """Share of generated trips whose nearest trip among equally many training and held-out ones is a training trip;
+    ties count half."""
     attacks: dict[str, Attack]
     """`nearest`: by overlap with the nearest generated trip. With a model `likelihood`: by the likelihood of a trip,
     and `likelihood_gain`: by what the observed usage in the model directory adds to it."""
@@ -93,7 +94,7 @@ class Audit:
         ):
             table.add_row(words, f"{a:.1f}", f"{b:.1f}", "as held out")
         interval = f"{self.dcr_ratio:.3f} ({self.dcr_low:.3f} to {self.dcr_high:.3f})"
-        table.add_row("distance to training over to held out", interval, "", "1")
+        table.add_row("distance to training over that of held out", interval, "", "1")
         table.add_row("nearer to training than to held out, %", f"{100 * self.nearer_to_training:.1f}", "", "50")
         for name, found in (
             self.attacks | {f"control: {name}": found for name, found in self.controls.items()}
@@ -117,8 +118,8 @@ def audit(
 ) -> Audit:
     """Compare generated trips with those that were learned from and with others of the same kind that were not.
 
-    Copies and shared pieces are looked for among all training trips. What depends on how many trips there are to be
-    near to, and the attacks, use random samples of one size: at most `most`, at most half of the held-out trips.
+    Copies, shared pieces and nearest trips are looked for among all training trips. Comparisons of training with
+    held-out trips, and the attacks, use random samples of one size: at most `most`, at most half of the held-out trips.
 
     Args:
         city: the roads of all the trips.
@@ -150,19 +151,34 @@ def audit(
     members = _sample(train, size, rng)
     shown = _sample(generated, most, rng)
 
-    to_train, members_score = nearest_overlap(city, shown, members)
+    to_members, members_score = nearest_overlap(city, shown, members)
     to_others, others_score = nearest_overlap(city, shown, others)
     attacks = {"nearest": attack(members_score, others_score)}
     if model is not None:
         attacks |= _by_likelihood(model, members, others)
-    low, high = _ratio_interval(1 - to_train, 1 - to_others, rng)
+    both = concatenate([shown, others])
+    near, _ = nearest_overlap(city, both, train)
+    shared, copied = longest_shared_m(city, both, train), copies(both, train)
+    mine, theirs = slice(len(shown)), slice(len(shown), None)
+    low, high = _ratio_interval(1 - near[mine], 1 - near[theirs], rng)
+    metres = lengths_m(city, both)
+
+    def figures(rows: slice) -> Figures:
+        return Figures(
+            n=len(near[rows]),
+            copies=float(copied[rows].mean()),
+            shared_m=float(np.median(shared[rows])),
+            shared_share=float(np.median(shared[rows] / metres[rows])),
+            nearest=float(np.median(near[rows])),
+        )
+
     return Audit(
-        generated=_figures(city, train, shown, to_train),
-        holdout=_figures(city, train, others, nearest_overlap(city, others, members)[0]),
-        dcr_ratio=_ratio(1 - to_train, 1 - to_others),
+        generated=figures(mine),
+        holdout=figures(theirs),
+        dcr_ratio=_ratio(1 - near[mine], 1 - near[theirs]),
         dcr_low=low,
         dcr_high=high,
-        nearer_to_training=float(((to_train > to_others) + 0.5 * (to_train == to_others)).mean()),
+        nearer_to_training=float(((to_members > to_others) + 0.5 * (to_members == to_others)).mean()),
         attacks=attacks,
         controls={
             "length": attack(lengths_m(city, members), lengths_m(city, others)),
@@ -173,17 +189,6 @@ def audit(
 
 def _sample(trips: Trips, count: int, rng: np.random.Generator) -> Trips:
     return trips if len(trips) <= count else trips.take(np.sort(rng.choice(len(trips), count, replace=False)))
-
-
-def _figures(city: RoadNetwork, train: Trips, trips: Trips, nearest: Float[ndarray, " k"]) -> Figures:
-    shared = longest_shared_m(city, trips, train)
-    return Figures(
-        n=len(trips),
-        copies=float(copies(trips, train).mean()),
-        shared_m=float(np.median(shared)),
-        shared_share=float(np.median(shared / lengths_m(city, trips))),
-        nearest=float(np.median(nearest)),
-    )
 
 
 def _by_likelihood(model: TripGenerator, members: Trips, others: Trips) -> dict[str, Attack]:
@@ -197,7 +202,7 @@ def _by_likelihood(model: TripGenerator, members: Trips, others: Trips) -> dict[
     return found
 
 
-def _ratio(first: Float[ndarray, " k"], second: Float[ndarray, " k"]) -> float:
+def _ratio(first: Float[ndarray, " j"], second: Float[ndarray, " k"]) -> float:
     """Ratio of means; 1 where both are 0."""
     below = float(second.mean())
     above = float(first.mean())
@@ -205,11 +210,11 @@ def _ratio(first: Float[ndarray, " k"], second: Float[ndarray, " k"]) -> float:
 
 
 def _ratio_interval(
-    first: Float[ndarray, " k"], second: Float[ndarray, " k"], rng: np.random.Generator
+    first: Float[ndarray, " j"], second: Float[ndarray, " k"], rng: np.random.Generator
 ) -> tuple[float, float]:
     draws = []
     for _ in range(BOOTSTRAPS):
-        rows = rng.integers(len(first), size=len(first))
-        draws.append(_ratio(first[rows], second[rows]))
+        above, below = (values[rng.integers(len(values), size=len(values))] for values in (first, second))
+        draws.append(_ratio(above, below))
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)

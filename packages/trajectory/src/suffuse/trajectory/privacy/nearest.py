@@ -11,7 +11,7 @@ from scipy import sparse
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
-AT_ONCE = 256
+AT_ONCE = 64
 """Trips compared with all others at a time, which bounds memory."""
 
 
