@@ -26,7 +26,7 @@ def test_routers_are_trained_on_a_frozen_model(tiny, tmp_path, monkeypatch: pyte
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert any((tmp_path / "run" / "tensorboard").iterdir())
     low, high = elastic.PRICES
-    assert [price for price, _ in first.model.prices] == pytest.approx([low, (low * high) ** 0.5, high], rel=1e-4)
+    assert [price for price, _ in first.model.prices[2]] == pytest.approx([low, (low * high) ** 0.5, high], rel=1e-4)
 
     again = elastic.train_routers(model, data, tmp_path / "run", updates=3)
     assert again.resumed_from == 3
@@ -34,9 +34,9 @@ def test_routers_are_trained_on_a_frozen_model(tiny, tmp_path, monkeypatch: pyte
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor), name
 
-    share = first.model.prices[1][1]
+    share = first.model.prices[2][1][1]
     labels = torch.arange(2)
-    routing = ElasticRouting(routers=first.model, price=first.model.prices[1][0])
+    routing = ElasticRouting(routers=first.model, price=first.model.prices[2][1][0], reuse=2)
     with accelerate(model, routing, steps=8) as session:
         sample(model, labels, start(labels, elastic.SEED), steps=8, guidance=elastic.GUIDANCE)
     assert session.report().fraction == pytest.approx((2 + 6 * share) / 8)

@@ -226,12 +226,12 @@ def test_a_budget_becomes_a_price(make_denoiser) -> None:
             denoiser.generate(STEPS)
         return session.report()
 
-    set_prices(routers, report, prices=[1e-4, 0.03, 0.3, 3.0])
-    shares = [share for _, share in routers.prices]
+    set_prices(routers, report, prices=[1e-4, 0.03, 0.3, 3.0], reuses=[4])
+    shares = [share for _, share in routers.prices[4]]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 1 > shares[-1]  # routers cost something
-    for price, share in routers.prices:
-        assert routers.price_for(share) == pytest.approx(price)
+    for price, share in routers.prices[4]:
+        assert routers.price_for(share) == (pytest.approx(price), 4)
         budget = (2 + (STEPS - 2) * share) / STEPS
         if budget <= 1:
             assert report(ElasticRouting(routers=routers, budget=budget)).fraction == pytest.approx(budget, rel=1e-3)
@@ -244,7 +244,9 @@ def test_a_budget_becomes_a_price(make_denoiser) -> None:
 def test_they_are_saved_and_read(make_denoiser, tmp_path) -> None:
     denoiser = make_denoiser("DiTTransformer2DModel")
     model, routers = denoiser.model, lively(denoiser)
-    routers.prices = ((1e-4, 0.9), (1e-2, 0.2))
+    routers.prices = {2: ((1e-4, 0.9), (1e-2, 0.4)), 4: ((1e-4, 0.8), (1e-2, 0.2))}
+    assert routers.price_for(0.4) == (pytest.approx(1e-2), 2)
+    assert routers.price_for(0.2) == (pytest.approx(1e-2), 4)
     routers.save(tmp_path / "routers.safetensors")
     read = Routers.load(tmp_path / "routers.safetensors", model)
     assert (read.hidden, read.prices) == (8, routers.prices)

@@ -30,7 +30,7 @@ def train(
     ] = None,
     data: Data = None,
     updates: Annotated[
-        int | None, whole("--updates", 1, 10_000_000, "Updates in all. Default: 400 for ilf, 80 for elastic-routing.")
+        int | None, whole("--updates", 1, 10_000_000, "Updates in all. Default: 400 for ilf, 500 for elastic-routing.")
     ] = None,
     threads: Threads = None,
 ) -> None:

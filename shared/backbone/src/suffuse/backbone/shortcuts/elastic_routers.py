@@ -28,6 +28,9 @@ WAVES = 4
 CONDITIONS = 2 * WAVES + 3
 """Numbers that tell a router of the circumstances, see `conditions`."""
 
+SLACK = 1e-6
+"""Shares of work are sums in an order of their own."""
+
 OPEN_AT_FIRST = 0.7
 FULL_AT_FIRST = 2.0
 HIDDEN = 128
@@ -119,8 +122,8 @@ class Routers(nn.Module):
             raise ShortcutError(f"hidden must be at least 1, got {hidden}")
         backbone = Backbone(model)
         self.hidden = hidden
-        self.prices: tuple[tuple[float, float], ...] = ()
-        """Prices that were tried, rising, and the share of a light step's work that was then spent."""
+        self.prices: dict[int, tuple[tuple[float, float], ...]] = {}
+        """By `reuse`: prices that were tried, rising, and the share of a light step's work that was then spent."""
         self.names = tuple(site.name for site in backbone.of_kind("block"))
         widths = [_token_width(backbone, name) for name in self.names]
         if not any(widths):
@@ -145,23 +148,24 @@ class Routers(nn.Module):
         """What is known of the neurons of a feed-forward part."""
         return Neurons(self.get_buffer(f"{_key(part)}_order"), self.get_buffer(f"{_key(part)}_mean"))
 
-    def price_for(self, share: float) -> float:
+    def price_for(self, share: float) -> tuple[float, int]:
         """The price at which light steps take that share of a step's work, between the prices that were tried.
 
-        Raises ShortcutError if it was not calibrated, or only for other shares.
+        With it the least `reuse` for which there is one: the less a block is skipped in a row, the fresher is what is
+        foretold. Raises ShortcutError if nothing was calibrated, or only for other shares.
         """
         if not self.prices:
             raise ShortcutError(
                 "these routers know of no budget; calibrate them by suffuse.backbone.shortcuts.set_prices"
             )
-        prices, shares = np.array(self.prices).T
-        falling = np.minimum.accumulate(shares)
-        slack = 1e-6  # shares are sums in an order of their own
-        if not falling[-1] - slack <= share <= falling[0] + slack:
-            raise ShortcutError(
-                f"light steps can take from {falling[-1]:.2f} to {falling[0]:.2f} of a step's work, got {share:.2f}"
-            )
-        return float(np.exp(np.interp(-share, -falling, np.log(prices))))
+        least, most = 1.0, 0.0
+        for reuse in sorted(self.prices):
+            prices, shares = np.array(self.prices[reuse]).T
+            falling = np.minimum.accumulate(shares)
+            if falling[-1] - SLACK <= share <= falling[0] + SLACK:
+                return float(np.exp(np.interp(-share, -falling, np.log(prices)))), reuse
+            least, most = min(least, falling[-1]), max(most, falling[0])
+        raise ShortcutError(f"light steps can take from {least:.2f} to {most:.2f} of a step's work, got {share:.2f}")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything as safetensors, weights in half precision."""
@@ -185,7 +189,10 @@ class Routers(nn.Module):
                 routers.load_state_dict(
                     {name: one.float() if one.is_floating_point() else one.long() for name, one in found.items()}
                 )
-                routers.prices = tuple((float(price), float(share)) for price, share in told["prices"])
+                routers.prices = {
+                    int(reuse): tuple((float(price), float(share)) for price, share in tried)
+                    for reuse, tried in told["prices"].items()
+                }
         except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ShortcutError(f"{path} holds no routers for a {type(model).__name__}: {error}") from None
         return routers.eval().requires_grad_(False)

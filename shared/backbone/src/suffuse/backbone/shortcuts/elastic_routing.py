@@ -36,6 +36,7 @@ from suffuse.backbone.sites import Backbone, Profile, Site
 from suffuse.backbone.sites.streams import Streams, streams_of, unpack
 
 MOST_MEMORY = 2
+REUSE = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +49,8 @@ class ElasticRouting(Shortcut):
         price: What a full step's work is worth, as the relative squared error of the model's output that is put up with
             to spare it; above 0. By default the one that keeps the budget.
         memory: From how many of the times it ran is foretold what a skipped block adds, in [0, 2]; 0 adds nothing.
-        reuse: How many steps in a row a block may be skipped for a sample, at least 1.
+        reuse: How many steps in a row a block may be skipped for a sample, at least 1. By default, the fewest with
+            which the budget can be kept; 4 if a price is given.
         widths: Whether feed-forward parts may be narrowed.
 
     Raises ShortcutError for values outside these ranges, and, once the number of steps is known, for a budget that the
@@ -62,7 +64,7 @@ class ElasticRouting(Shortcut):
     budget: float = 0.6
     price: float | None = None
     memory: int = 2
-    reuse: int = 4
+    reuse: int | None = None
     widths: bool = True
     store: "NarrowParts" = field(default_factory=lambda: NarrowParts(), init=False, repr=False)
 
@@ -72,7 +74,7 @@ class ElasticRouting(Shortcut):
             raise ShortcutError(f"price must be above 0 and finite, got {self.price}")
         if not 0 <= self.memory <= MOST_MEMORY:
             raise ShortcutError(f"memory must be in [0, {MOST_MEMORY}], got {self.memory}")
-        if self.reuse < 1:
+        if self.reuse is not None and self.reuse < 1:
             raise ShortcutError(f"reuse must be at least 1, got {self.reuse}")
 
     @property
@@ -204,6 +206,7 @@ class ElasticPlayer(Player):
         self.chosen: dict[str, tuple[Int64[Tensor, " r"], float]] = {}
         """Widths for the rows that a block runs for, and their share of all rows."""
         self._price = settings.price
+        self.reuse = settings.reuse or REUSE
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
         """Turn the budget into a price, once it is known how many steps there are."""
@@ -216,7 +219,8 @@ class ElasticPlayer(Player):
                     f"budget {self.settings.budget} cannot be reached in {moment.steps} steps: the first and the last"
                     " run in full"
                 )
-            self._price = self.settings.routers.price_for(share)
+            self._price, reuse = self.settings.routers.price_for(share)
+            self.reuse = self.settings.reuse or reuse
 
     def prices(self, rows: int, device: torch.device) -> Float[Tensor, " r"]:
         """The price for each row."""
@@ -262,7 +266,7 @@ class ElasticPlayer(Player):
         """The output of a block for which there is a decision."""
         assert call.seen is not None
         step, streams = call.moment.step, call.seen.streams
-        run: Bool[Tensor, " r"] = (decision.run > 0) | (history.since(step) > self.settings.reuse)
+        run: Bool[Tensor, " r"] = (decision.run > 0) | (history.since(step) > self.reuse)
         chosen = decision.width.argmax(dim=1)
         if bool(run.all()):
             self.chosen[call.site.name] = (chosen, 1.0)

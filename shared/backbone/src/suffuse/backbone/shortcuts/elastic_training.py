@@ -32,6 +32,8 @@ from suffuse.backbone.shortcuts.elastic_width import masked_hidden
 from suffuse.backbone.sites import Backbone, Profile
 from suffuse.backbone.sites.streams import unpack
 
+REUSES = (1, 2, 4)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RelaxedRouting(ElasticRouting):
@@ -102,7 +104,7 @@ class RelaxedPlayer(ElasticPlayer):
         step, streams = call.moment.step, call.seen.streams
         noise = torch.rand_like(decision.run).clamp(1e-6, 1 - 1e-6)
         probability = torch.sigmoid(decision.run + noise.logit())
-        forced = history.since(step) > self.settings.reuse
+        forced = history.since(step) > self.reuse
         hard = (probability > 0.5) | forced
         gate = torch.where(forced, 1.0, hard.float() + probability - probability.detach())
         part = next((name for name, owner in self.owners.items() if owner == call.site.name), None)
@@ -157,24 +159,37 @@ def routing_loss(
     }
 
 
-def set_prices(routers: nn.Module, generate: Callable[[ElasticRouting], Report], *, prices: Sequence[float]) -> None:
+def set_prices(
+    routers: nn.Module,
+    generate: Callable[[ElasticRouting], Report],
+    *,
+    prices: Sequence[float],
+    reuses: Sequence[int] = REUSES,
+) -> None:
     """Calibrate routers: find what light steps take at each of several prices, and remember it in `routers.prices`.
 
     Args:
         routers: Trained `Routers`.
         generate: Samples with the shortcut that it is given, and returns the report of its session.
         prices: All above 0.
+        reuses: How many steps in a row blocks may be skipped, each with all prices.
 
     Raises ShortcutError if generations have no light steps.
     """
     assert isinstance(routers, Routers)
-    tried = []
-    for price in sorted(prices):
-        steps = generate(ElasticRouting(routers=routers, price=price)).steps
-        light = [row for row in steps if row.name not in ("step 0", f"step {len(steps) - 1}")]
-        if not light:
-            raise ShortcutError(
-                f"a generation of {len(steps)} steps has no light ones to calibrate on; take at least 3"
-            )
-        tried.append((price, sum(row.flops_run for row in light) / sum(row.flops_full for row in light)))
-    routers.prices = tuple(tried)
+    found: dict[int, tuple[tuple[float, float], ...]] = {}
+    for reuse in reuses:
+        tried = []
+        for price in sorted(prices):
+            report = generate(ElasticRouting(routers=routers, price=price, reuse=reuse))
+            tried.append((price, _light_share(report)))
+        found[reuse] = tuple(tried)
+    routers.prices = found
+
+
+def _light_share(report: Report) -> float:
+    """What the steps between the first and the last took, as a share of their full work."""
+    light = [row for row in report.steps if row.name not in ("step 0", f"step {len(report.steps) - 1}")]
+    if not light:
+        raise ShortcutError(f"a generation of {len(report.steps)} steps has no light ones to calibrate on; take 3")
+    return sum(row.flops_run for row in light) / sum(row.flops_full for row in light)
