@@ -61,7 +61,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.rows:
-        rows = [Row(**row) for path in given.rows for row in json.loads(path.read_text())]
+        read = [Row(**row) for path in given.rows for row in json.loads(path.read_text())]
+        rows = list({(row.method, row.budget, row.seed): row for row in read}.values())  # the last of each
     else:
         rows = measured(given.study, given.n, given.seeds, given.budgets, given.json)
     seeds = sorted({row.seed for row in rows})
