@@ -12,20 +12,23 @@ so the true distribution has the greatest one.
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from asked_again import AskedAgain
 from machine import DATA, describe
 from rich.console import Console
 from rich.table import Table
 
 from suffuse.backbone import use_threads
-from suffuse.trajectory import Requests, Trips
+from suffuse.trajectory import Requests, Trips, load_city, load_model, read_trips
+from suffuse.trajectory.baselines import RecursiveLogit
+from suffuse.trajectory.baselines.zone_path import ZonePathSettings
 from suffuse.trajectory.metrics import evaluate
+from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness
+from suffuse.trajectory.model.usage import count_usage
 
 GRID = [
     Sharpness(temperature=1.0),
@@ -48,8 +51,19 @@ def main() -> None:
         sys.exit(f"{args.data} is absent: the San Francisco trips are not part of the product (set SUFFUSE_DATA)")
     print(describe())
     use_threads(1)
-    known = AskedAgain.load(args.data, args.model, args.n)
-    city, real, model, logit = known.city, known.real, known.model, known.logit
+    city = load_city(args.data)
+    trips = read_trips(args.data, city, part="train")
+    shuffled = np.random.default_rng(0).permutation(len(trips))
+    real, rest = trips.take(shuffled[: args.n]), trips.take(np.sort(shuffled[args.n :]))
+    model = load_model(args.model, city)
+    known = model.logit
+    if known is None:
+        sys.exit(f"{args.model} holds no recursive logit: train it with the recipe city")
+    settings = ZonePathSettings(
+        depth=round(np.log2(known.turns.zone_of.max() + 1)), smoothing=known.smoothing, per_km=known.estimate.weights[1]
+    )
+    logit = RecursiveLogit.fit(city, rest, settings=settings)
+    model = replace(model, city=CityFeatures(city, count_usage(city, rest)), logit=logit)
     asked = Requests.from_trips(real)
 
     columns = ("score", "overlap", "redraw_overlap", "length_ratio", "loops", "hausdorff_km", "dtw_km", "edr")

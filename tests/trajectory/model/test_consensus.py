@@ -8,7 +8,7 @@ import pytest
 
 from suffuse.trajectory.baselines import RecursiveLogit, ZonePath
 from suffuse.trajectory.best_guess import answered, medoids
-from suffuse.trajectory.consensus import FAINT, VOTE, consensus_routes, votes
+from suffuse.trajectory.consensus import VOTE, consensus_routes, votes
 from suffuse.trajectory.model.canvas import Encoded
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips, time_routes
@@ -53,19 +53,18 @@ def test_a_draw_has_one_vote_for_a_street_however_often_it_takes_it():
 def test_votes_for_the_zone_path_leave_the_zone_path(network, trips, logit, requests_on):
     asked = requests_on(network, 20, 3)
     path = ZonePath.fit(network, trips).sample(asked)
-    found = consensus_routes(logit, asked, [[path]])
+    found = consensus_routes(logit, asked, [path])
     for row, route in enumerate(found):
         np.testing.assert_array_equal(route, path.segments_of(row))
 
 
 def test_the_consensus_is_the_cheapest_of_all_short_ways(network, logit, requests_on):
     asked = requests_on(network, 12, 5)
-    sources = [[logit.sample(asked, seed=seed) for seed in seeds] for seeds in ((0, 1, 2), (3,))]
-    found = consensus_routes(logit, asked, sources)
+    draws = [logit.sample(asked, seed=seed) for seed in range(4)]
+    found = consensus_routes(logit, asked, draws)
     follow = network.successors
     for row, route in enumerate(found):
-        share = np.mean([votes(draws, row, len(network)) for draws in sources], axis=0)
-        doubt = VOTE * -np.log((share + FAINT) / (1 + FAINT))
+        doubt = VOTE * network.length_m / 1000 * (1 - votes(draws, row, len(network)))
         cost = logit.cost(int(logit.turns.zone_of[asked.destination[row]]))
 
         def price(way, cost=cost, doubt=doubt):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from suffuse.trajectory.baselines import Baseline
-from suffuse.trajectory.consensus import LOGIT_DRAWS, consensus_routes
+from suffuse.trajectory.consensus import consensus_routes
 from suffuse.trajectory.model.generate import GenerationConfig
 from suffuse.trajectory.model.pretrained import TripGenerator
 from suffuse.trajectory.requests import Requests
@@ -52,6 +52,4 @@ def answered(
     logit = model.logit_in_use(used)
     if logit is None:
         return medoids(model.city.network, draws)
-    seeds = (config.seed + (draw << 32) for draw in range(LOGIT_DRAWS * best_of))
-    others = [logit.sample(requests, seed=seed, first=first) for seed in seeds]
-    return model.along(requests, consensus_routes(logit, requests, [draws, others]), config=used)
+    return model.along(requests, consensus_routes(logit, requests, draws), config=used)

@@ -15,14 +15,8 @@ from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.trips.table import Trips
 
-VOTE = 0.2
-"""Nats that a street costs for each nat of surprise at it in the eyes of the draws."""
-
-FAINT = 0.1
-"""Added to the share of draws that took a street, so that none is ruled out."""
-
-LOGIT_DRAWS = 3
-"""Draws of the recursive logit for each draw of the model; the two sources have as much say."""
+VOTE = 3.0
+"""Nats that a kilometre costs that none of the draws takes; what all of them take costs nothing more."""
 
 
 def votes(draws: Sequence[Trips], request: int, segments: int) -> Float[ndarray, " s"]:
@@ -34,23 +28,22 @@ def votes(draws: Sequence[Trips], request: int, segments: int) -> Float[ndarray,
 
 
 def consensus_routes(
-    logit: RecursiveLogit, requests: Requests, sources: Sequence[Sequence[Trips]], *, vote: float = VOTE
+    logit: RecursiveLogit, requests: Requests, draws: Sequence[Trips], *, vote: float = VOTE
 ) -> list[Int[ndarray, " _"]]:
     """For each request the cheapest route by the costs of the recursive logit and the votes of the draws.
 
-    `sources` hold the draws of each source, one trip for every request each, in the same order; each source has as much
-    say as any other. A transition costs what it does in the recursive logit plus `vote` times -log of the share of
-    draws that took its second segment, relative to one that all took.
+    `draws` hold one trip for every request each, in the same order. A transition costs what it does in the recursive
+    logit and, for each kilometre of its second segment, `vote` times the share of draws that do not take it.
     """
     graph = logit.graph
+    kilometres = logit.network.length_m / 1000
     zone = logit.turns.zone_of[requests.destination]
     routes: list[Int[ndarray, " _"]] = [np.empty(0, np.int64)] * len(requests)
     for this in np.unique(zone).tolist():
         cost = np.maximum(logit.cost(this), 0.0)
         for row in np.flatnonzero(zone == this).tolist():
-            share = np.mean([votes(draws, row, graph.segments) for draws in sources], axis=0)
-            doubt = np.log1p(FAINT) - np.log(share + FAINT)
+            doubt = vote * kilometres * (1 - votes(draws, row, graph.segments))
             routes[row] = graph.cheapest_route(
-                cost + vote * doubt[graph.after], int(requests.origin[row]), int(requests.destination[row])
+                cost + doubt[graph.after], int(requests.origin[row]), int(requests.destination[row])
             )
     return routes
