@@ -247,6 +247,10 @@ def test_they_are_saved_and_read(make_denoiser, tmp_path) -> None:
     routers.prices = {2: ((1e-4, 0.9), (1e-2, 0.4)), 4: ((1e-4, 0.8), (1e-2, 0.2))}
     assert routers.price_for(0.4) == (pytest.approx(1e-2), 2)
     assert routers.price_for(0.2) == (pytest.approx(1e-2), 4)
+    with pytest.raises(ShortcutError, match=r"light steps can take from 0\.40 to 0\.90 of a step's work, got 0\.20"):
+        routers.price_for(0.2, reuse=2)
+    with pytest.raises(ShortcutError, match=r"reuse must be one of \[2, 4\] with a budget, got 3"):
+        routers.price_for(0.2, reuse=3)
     routers.save(tmp_path / "routers.safetensors")
     read = Routers.load(tmp_path / "routers.safetensors", model)
     assert (read.hidden, read.prices) == (8, routers.prices)

@@ -148,22 +148,24 @@ class Routers(nn.Module):
         """What is known of the neurons of a feed-forward part."""
         return Neurons(self.get_buffer(f"{_key(part)}_order"), self.get_buffer(f"{_key(part)}_mean"))
 
-    def price_for(self, share: float) -> tuple[float, int]:
+    def price_for(self, share: float, reuse: int | None = None) -> tuple[float, int]:
         """The price at which light steps take that share of a step's work, between the prices that were tried.
 
-        With it the least `reuse` for which there is one: the less a block is skipped in a row, the fresher is what is
-        foretold. Raises ShortcutError if nothing was calibrated, or only for other shares.
+        With it the least `reuse` for which there is one, if none is given: the less a block is skipped in a row, the
+        fresher is what is foretold. Raises ShortcutError if nothing was calibrated, or only for others.
         """
         if not self.prices:
             raise ShortcutError(
                 "these routers know of no budget; calibrate them by suffuse.backbone.shortcuts.set_prices"
             )
+        if reuse is not None and reuse not in self.prices:
+            raise ShortcutError(f"reuse must be one of {sorted(self.prices)} with a budget, got {reuse}")
         least, most = 1.0, 0.0
-        for reuse in sorted(self.prices):
-            prices, shares = np.array(self.prices[reuse]).T
+        for one in sorted(self.prices) if reuse is None else [reuse]:
+            prices, shares = np.array(self.prices[one]).T
             falling = np.minimum.accumulate(shares)
             if falling[-1] - SLACK <= share <= falling[0] + SLACK:
-                return float(np.exp(np.interp(-share, -falling, np.log(prices)))), reuse
+                return float(np.exp(np.interp(-share, -falling, np.log(prices)))), one
             least, most = min(least, falling[-1]), max(most, falling[0])
         raise ShortcutError(f"light steps can take from {least:.2f} to {most:.2f} of a step's work, got {share:.2f}")
 

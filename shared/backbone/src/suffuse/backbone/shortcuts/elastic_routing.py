@@ -49,8 +49,8 @@ class ElasticRouting(Shortcut):
         price: What a full step's work is worth, as the relative squared error of the model's output that is put up with
             to spare it; above 0. By default the one that keeps the budget.
         memory: From how many of the times it ran is foretold what a skipped block adds, in [0, 2]; 0 adds nothing.
-        reuse: How many steps in a row a block may be skipped for a sample, at least 1. By default, the fewest with
-            which the budget can be kept; 4 if a price is given.
+        reuse: How many steps in a row a block may be skipped for a sample, at least 1; with a budget one of those that
+            were calibrated. By default, the fewest with which the budget can be kept; 4 if a price is given.
         widths: Whether feed-forward parts may be narrowed.
 
     Raises ShortcutError for values outside these ranges, and, once the number of steps is known, for a budget that the
@@ -219,8 +219,7 @@ class ElasticPlayer(Player):
                     f"budget {self.settings.budget} cannot be reached in {moment.steps} steps: the first and the last"
                     " run in full"
                 )
-            self._price, reuse = self.settings.routers.price_for(share)
-            self.reuse = self.settings.reuse or reuse
+            self._price, self.reuse = self.settings.routers.price_for(share, self.settings.reuse)
 
     def prices(self, rows: int, device: torch.device) -> Float[Tensor, " r"]:
         """The price for each row."""
@@ -282,7 +281,12 @@ class ElasticPlayer(Player):
 
     def remember(self, call: SiteCall, run: Bool[Tensor, " r"] | None, output: Any) -> None:
         """A block has run for these rows, or for all."""
-        streams = call.seen.streams if call.seen else streams_of(call.site.module, call.arguments, output, {})
+        if (
+            call.seen is None or call.moment.step == 0
+        ):  # read anew, so that it is the same as when nothing was known yet
+            streams = streams_of(call.site.module, call.arguments, output, {})
+        else:
+            streams = call.seen.streams
         history = self.histories.get(_key(call))
         if history is not None and history.fits(streams, call.arguments):
             rows = torch.arange(call.rows) if run is None else run.nonzero().squeeze(1)
@@ -308,9 +312,9 @@ class ElasticPlayer(Player):
         tokens, spent, made = args[0], 0.0, []
         groups = [(option, (chosen == option).nonzero().squeeze(1)) for option in sorted(set(chosen.tolist()))]
         for option, rows in groups:
-            part = self.settings.store.get(
-                call.site.name, module, shape, round(WIDTHS[option] * shape.hidden), self.settings.routers
-            )
+            kept = round(WIDTHS[option] * shape.hidden)
+            store, routers = self.settings.store, self.settings.routers
+            part = module if option == full else store.get(call.site.name, module, shape, kept, routers)
             made.append(type(part).forward(part, tokens[rows]))
             spent += WIDTHS[option] * len(rows) / len(tokens)
         assert call.seen is not None
