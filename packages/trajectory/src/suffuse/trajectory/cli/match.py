@@ -48,7 +48,9 @@ def match(
     ] = MatchConfig.candidates,
     reach: Annotated[
         float | None,
-        number("--reach", 0.0, 100_000.0, "Metres between two fixes at most, by road. Default: from the fixes.", but=0.0),
+        number(
+            "--reach", 0.0, 100_000.0, "Metres between two fixes at most, by road. Default: from the fixes.", but=0.0
+        ),
     ] = None,
     stray: Annotated[
         float, number("--stray", 0.0, 1.0, "Share of a trace's fixes that may be left out for want of a road.")
