@@ -107,6 +107,25 @@ def test_a_unet_has_stages_layers_and_parts(make_denoiser) -> None:
     assert len(modules) == len(set(modules))
 
 
+def test_skip_connections_are_followed(make_denoiser) -> None:
+    """By hand for a UNet of one residual layer in each of three stages; its first skip comes from no site."""
+    unet = make_denoiser("UNet2DModel")
+    skips = probe(Backbone(unet.model), **unet.inputs).skips
+    assert [(skip.source.name, skip.target.name) for skip in skips] == [
+        ("down_blocks.1", "up_blocks.0"),
+        ("down_blocks.2.attentions.0", "up_blocks.0"),
+        ("down_blocks.0", "up_blocks.1"),
+        ("down_blocks.1.resnets.0", "up_blocks.1"),
+        ("down_blocks.0.resnets.0", "up_blocks.2"),
+    ]
+    assert {skip.argument for skip in skips} == {"res_hidden_states_tuple"}
+    assert len(skips) + 1 == sum(len(stage.resnets) for stage in unet.model.up_blocks)
+    for name, expected in (("HunyuanDiT2DModel", [("blocks.0", "blocks.3", "skip")]), ("DiTTransformer2DModel", [])):
+        denoiser = make_denoiser(name)
+        skips = probe(Backbone(denoiser.model), **denoiser.inputs).skips
+        assert [(skip.source.name, skip.target.name, skip.argument) for skip in skips] == expected
+
+
 def test_compiled_models_are_looked_through(make_denoiser) -> None:
     model = make_denoiser("DiTTransformer2DModel").model
     assert Backbone(torch.compile(model, backend="eager")).model is model

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from suffuse.backbone.sites.backbone import Backbone, Site
 from suffuse.backbone.sites.flops import FlopCounter
 from suffuse.backbone.sites.interception import Interception, Original
 from suffuse.backbone.sites.streams import Streams, bind, streams_of, unpack
+
+PASSING = ("block", "stage")
+"""Kinds of sites that hand their outputs on, and between which skip connections lead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +41,33 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
+class Skip:
+    """A skip connection: a tensor that a block or stage takes from a site that is not just before it.
+
+    Attributes:
+        source: The innermost site that returned the tensor: a layer of a UNet's stage, the stage itself, a block.
+        target: The block or stage that takes it.
+        argument: As which argument, or in which list of tensors.
+    """
+
+    source: Site
+    target: Site
+    argument: str
+
+
+@dataclass(frozen=True, eq=False)
 class Profile:
     """A denoiser as one forward pass showed it, for one shape of its inputs.
 
     Attributes:
         seen: All calls of sites, in the order in which they began.
         flops: Floating-point operations of the whole pass for one sample.
+        skips: The skip connections, in the order in which they end.
     """
 
     seen: tuple[Seen, ...]
     flops: float
+    skips: tuple[Skip, ...] = ()
 
     def of_kind(self, *kinds: str) -> tuple[Seen, ...]:
         """The calls of sites of these kinds, in order."""
@@ -72,13 +93,18 @@ class Probe:
         self._flops = flops
         self._drafts: list[_Draft] = []
         self._last: tuple[_Draft, dict[str, Any], Any] | None = None
+        self._skips: list[Skip] = []
+        self._before: Site | None = None  # the last block or stage that ran
+        self._returned: dict[int, tuple[ReferenceType[Tensor], Site, Site]] = {}  # by whom, and in which outer site
 
     def around(self, site: Site, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the original, and look at what goes in and comes out."""
         repeat = sum(draft.site is site for draft in self._drafts)
         draft = _Draft(site, repeat)
         self._drafts.append(draft)
-        arguments = bind(type(site.module), args, kwargs) if site.kind == "block" else {}
+        arguments = bind(type(site.module), args, kwargs) if site.kind in PASSING else {}
+        if site.kind in PASSING:
+            self._follow(site, arguments)
         if site.kind == "block":
             self._link(draft, arguments)
         versions = dict(_versions(arguments))
@@ -89,6 +115,12 @@ class Probe:
             draft.writes = versions != dict(_versions(arguments))
             draft.streams = streams_of(site.module, arguments, output, {})
             self._last = (draft, arguments, output)
+        for tensor in _tensors(output):
+            known = self._returned.get(id(tensor))
+            inner = known[1] if known is not None and known[0]() is tensor else site
+            self._returned[id(tensor)] = (ref(tensor), inner, site)
+        if site.kind in PASSING:
+            self._before = site
         return output
 
     def profile(self, samples: int) -> Profile:
@@ -102,7 +134,15 @@ class Probe:
             counts[draft.site.kind] += 1
             flops = draft.flops / samples
             seen.append(Seen(draft.site, index, draft.repeat, flops, streams, chained, draft.writes))
-        return Profile(tuple(seen), self._flops.total / samples)
+        return Profile(tuple(seen), self._flops.total / samples, tuple(self._skips))
+
+    def _follow(self, target: Site, arguments: dict[str, Any]) -> None:
+        """Which arguments are the very tensors that a site returned that is not just before `target`."""
+        for name, value in arguments.items():
+            for tensor in _tensors(value):
+                known = self._returned.get(id(tensor))
+                if known is not None and known[0]() is tensor and known[2] is not self._before:
+                    self._skips.append(Skip(known[1], target, name))
 
     def _link(self, draft: _Draft, arguments: dict[str, Any]) -> None:
         """Which arguments are the very tensors that the block before returned, and where it returned them."""
@@ -132,6 +172,16 @@ def _versions(arguments: dict[str, Any]) -> Iterator[tuple[str, int]]:
     for name, value in arguments.items():
         if isinstance(value, Tensor) and not value.is_inference():
             yield name, value._version
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)
 
 
 def probe(backbone: Backbone, *args: Any, **kwargs: Any) -> Profile:
