@@ -82,6 +82,11 @@ def test_folders_that_are_something_else(refusal: Callable[..., str], command: C
     Path("file").write_text("dear")
     assert refusal(*ASKED, "--shard-size", "10", "--out", "full").startswith("full: is not empty and holds no shards")
     assert refusal(*ASKED, "--shard-size", "10", "--out", "file") == "file: is a file, but shards need a folder"
+    for name, suffix in (("many.csv", ".csv"), ("many.ROU.xml", ".rou.xml")):
+        assert refusal(*ASKED, "--shard-size", "10", "--out", name) == (
+            f"--out {name} is named like a file, but --shard-size writes a folder: leave out {suffix}"
+        )
+        assert not Path(name).exists()
     assert (
         refusal(*ASKED, "--engine", "ray", "--out", "trips.csv") == "--engine ray writes shards: give --shard-size too"
     )

@@ -24,7 +24,7 @@ from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.scale import ENGINES, Listed, Plan, Simulated, Source, write_shards
 from suffuse.trajectory.trips.table import concatenate
-from suffuse.trajectory.trips.write import check_suffix, write_trips
+from suffuse.trajectory.trips.write import check_suffix, suffix_of, write_trips
 from suffuse.trajectory.what_if import Changes
 from suffuse.trajectory.workers import Job, Worker, answer
 
@@ -133,6 +133,10 @@ def generate(
     arguments = dict(locals())
     if shard_size is None:
         check_suffix(out)
+    elif suffix_of(out):
+        raise ValueError(
+            f"--out {out} is named like a file, but --shard-size writes a folder: leave out {suffix_of(out)}"
+        )
     checked_on_error(on_error)
     if engine not in ENGINES:
         raise ValueError(f"--engine is {engine!r}, but must be one of {', '.join(ENGINES)}")

@@ -49,11 +49,16 @@ def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
 
 def check_suffix(path: Path) -> str:
     """The suffix of a path that trips can be written to. Raises TripError for any other, before any work is done."""
-    suffix = next((known for known in _WRITERS if path.name.lower().endswith(known)), None)
+    suffix = suffix_of(path)
     if suffix is None:
         raise TripError(f"{path}: unknown suffix {path.suffix!r}; trips are written as {', '.join(_WRITERS)}")
     check_writable(path, error=TripError)
     return suffix
+
+
+def suffix_of(path: Path) -> str | None:
+    """The suffix of a trips file that a path has, None for any other."""
+    return next((known for known in _WRITERS if path.name.lower().endswith(known)), None)
 
 
 def _write_geojson(trips: Trips, network: RoadNetwork, path: Path) -> None:
