@@ -9,6 +9,10 @@ import geopandas
 import pytest
 from geopandas.testing import assert_geodataframe_equal
 
+from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.scale.facts import facts_of_model
+from suffuse.trajectory.trips.read import read_trips
+
 ASKED = ("generate", "--city", "grid", "--model", "dijkstra", "-n", "25", "--seed", "3")
 
 
@@ -57,6 +61,65 @@ def test_shards_of_another_job_are_left_alone(
     assert said in refusal(*ASKED, *other, "--shard-size", "10", "--out", "shards")
 
 
+@pytest.mark.parametrize("breakage", ["empty", "truncated", "of other trips"])
+def test_a_broken_shard_is_drawn_again(command: Callable[..., object], breakage: str) -> None:
+    command(*ASKED, "--shard-size", "10", "--out", "shards")
+    broken = Path("shards/part-000001.parquet")
+    whole = broken.read_bytes()
+    last = Path("shards/part-000002.parquet").read_bytes()
+    broken.write_bytes({"empty": b"", "truncated": whole[: len(whole) // 2], "of other trips": last}[breakage])
+    said = command(*ASKED, "--shard-size", "10", "--out", "shards")
+    assert "15 of them there already" in said.stderr  # type: ignore[attr-defined]
+    assert broken.read_bytes() == whole
+
+
+def test_a_city_prepared_anew_is_another_one(
+    command: Callable[..., object], refusal: Callable[..., str], workplace: Path
+) -> None:
+    shutil.copytree(workplace / "grid", "town")
+    asked = ("generate", "--city", "town", "--model", "dijkstra", "-n", "5", "--shard-size", "5", "--out", "shards")
+    command(*asked)
+    table = Path("town/edges.csv")
+    table.write_text(table.read_text().replace(",residential", ",primary"))
+    assert "shards: holds shards of another job: roads is" in refusal(*asked)
+
+
+def test_a_changed_file_of_a_model_is_named(workplace: Path, tmp_path: Path) -> None:
+    for name in ("model", "markov"):
+        shutil.copytree(workplace / name, tmp_path / name)
+        before = facts_of_model(str(tmp_path / name), "grid")
+        for path in (tmp_path / name).iterdir():
+            path.write_bytes(path.read_bytes() + b" ")
+            after = facts_of_model(str(tmp_path / name), "grid")
+            assert {key for key in after if after[key] != before[key]} == {f"model/{path.name}"}
+            before = after
+    (tmp_path / "model/route-choice").mkdir()
+    (tmp_path / "model/route-choice/baseline.json").write_text("{}")
+    assert "model/route-choice/baseline.json" in facts_of_model(str(tmp_path / "model"), "grid")
+
+
+def test_a_baseline_is_that_of_its_trips(workplace: Path, tmp_path: Path) -> None:
+    shutil.copy(workplace / "trips.csv", tmp_path)
+    before = facts_of_model("zone-path", str(tmp_path))
+    assert before.keys() == {"model", "fitted_to"}
+    with (tmp_path / "trips.csv").open("a") as file:
+        file.write("\n")
+    assert facts_of_model("zone-path", str(tmp_path)) != before
+    assert facts_of_model("dijkstra", str(tmp_path)) == {"model": "dijkstra"}
+
+
+def test_shards_are_read_as_one_file_is(command: Callable[..., object], workplace: Path) -> None:
+    command(*ASKED, "--out", "whole.parquet")
+    command(*ASKED, "--shard-size", "10", "--out", "shards")
+    city = load_city(workplace / "grid")
+    whole, parts = read_trips("whole.parquet", city), read_trips("shards", city)
+    assert len(parts) == 25
+    for name in ("start", "segment", "enter_s", "duration_s", "depart", "trip_id"):
+        assert getattr(whole, name).tolist() == getattr(parts, name).tolist()
+    said = command("evaluate", "--city", "grid", "--real", "whole.parquet", "--generated", "shards")
+    assert "25" in said.stdout  # type: ignore[attr-defined]
+
+
 def test_lists_of_requests_are_repeated_alike(command: Callable[..., object], workplace: Path) -> None:
     asked = ("generate", "--city", "grid", "--model", "dijkstra", "--od", "trips.csv", "-n", "50")
     shutil.copy(workplace / "trips.csv", "asked.csv")
@@ -80,6 +143,8 @@ def test_folders_that_are_something_else(refusal: Callable[..., str], command: C
     Path("full").mkdir()
     Path("full/letter.txt").write_text("dear")
     Path("file").write_text("dear")
+    Path("link").symlink_to("gone")
+    assert refusal(*ASKED, "--shard-size", "10", "--out", "link") == "link: is a link to gone, which is not there"
     assert refusal(*ASKED, "--shard-size", "10", "--out", "full").startswith("full: is not empty and holds no shards")
     assert refusal(*ASKED, "--shard-size", "10", "--out", "file") == "file: is a file, but shards need a folder"
     for name, suffix in (("many.csv", ".csv"), ("many.ROU.xml", ".rou.xml")):

@@ -1,4 +1,4 @@
-"""Trips by the million: shards that are written whole, once, by whichever process is there to write them."""
+"""Trips by the hundred thousand: shards that are written whole, once, by whichever process is there to write them."""
 
 from suffuse.trajectory.scale.engines import ENGINES, write_shards
 from suffuse.trajectory.scale.plan import Plan

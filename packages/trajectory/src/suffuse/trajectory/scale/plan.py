@@ -5,15 +5,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from suffuse.console import WEIGHTS_FILE, because, file_hash, read_object, write_json
-from suffuse.trajectory.baselines import BASELINES
+from suffuse.console import because, read_object, write_json
 from suffuse.trajectory.errors import TripError
-from suffuse.trajectory.model.pretrained import model_directory
+from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.scale.facts import facts_of_city, facts_of_model
 from suffuse.trajectory.scale.sources import Source
 from suffuse.trajectory.trips.write import write_trips
 from suffuse.trajectory.workers import Job, Worker
@@ -55,14 +57,22 @@ class Plan:
         """How many trips a shard has."""
         return min(self.size, self.count - shard * self.size)
 
+    def is_whole(self, shard: int) -> bool:
+        """Whether a shard is there, with a footer (which comes last in Parquet) that counts its trips."""
+        try:
+            there: int = pq.read_metadata(self.path(shard)).num_rows
+        except (OSError, pa.ArrowException):
+            return False
+        return there == self.trips_in(shard)
+
     def missing(self) -> list[int]:
-        """Shards that are not there yet. One that is there is whole."""
-        return [shard for shard in range(self.shards) if not self.path(shard).is_file()]
+        """Shards that are not there yet, or broken."""
+        return [shard for shard in range(self.shards) if not self.is_whole(shard)]
 
     def write(self, worker: Worker, shard: int) -> int:
-        """Draw and write a shard unless it is there; returns its number of trips."""
+        """Draw and write a shard unless it is there and whole; returns its number of trips."""
         count = self.trips_in(shard)
-        if not self.path(shard).is_file():
+        if not self.is_whole(shard):
             first = shard * self.size
             trips = worker(self.source.part(worker.network, first, count), first)
             write_trips(trips, worker.network, self.path(shard))
@@ -75,10 +85,12 @@ class Plan:
         decoding = self.job.config.decoding
         return {
             "format": FORMAT,
+            "version": version("suffuse-trajectory"),
             "trips": self.count,
             "trips_a_shard": self.size,
             "city": self.job.city,
-            "model": _model_facts(self.job.model),
+            **facts_of_city(load_city(self.job.city)),
+            **facts_of_model(self.job.model, self.job.city),
             "best_of": self.job.best_of,
             **asdict(self.job.changes),
             **self.source.facts(),
@@ -94,6 +106,8 @@ class Plan:
             TripError: if the folder cannot be written, holds shards of another job, or is in use.
 
         """
+        if self.folder.is_symlink() and not self.folder.exists():
+            raise TripError(f"{self.folder}: is a link to {self.folder.readlink()}, which is not there")
         if self.folder.exists() and not self.folder.is_dir():
             raise TripError(f"{self.folder}: is a file, but shards need a folder")
         try:
@@ -130,12 +144,3 @@ def _locked(path: Path) -> Iterator[None]:
             except OSError:  # a file system without locks
                 pass
         yield
-
-
-def _model_facts(model: str) -> str:
-    """The name of a baseline, or the hash of a model's weights."""
-    if model in BASELINES and not Path(model).exists():
-        return model
-    directory = model_directory(model)
-    weights = [directory / WEIGHTS_FILE, directory / "baseline.safetensors"]
-    return next((file_hash(path) for path in weights if path.is_file()), str(np.nan))

@@ -8,7 +8,7 @@ from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.matching.points import has_points, points_from_gpx, points_from_table
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.check import OnError, checked_trips
-from suffuse.trajectory.trips.columnar import raw_from_parquet
+from suffuse.trajectory.trips.columnar import SHARDS, raw_from_parquet
 from suffuse.trajectory.trips.geojson import raw_from_geojson
 from suffuse.trajectory.trips.raw import ReadReport
 from suffuse.trajectory.trips.table import Trips
@@ -39,7 +39,7 @@ def read_trips(
     throughout.
 
     Args:
-        path: the file, or a city folder that holds one: see `find_trips`.
+        path: the file, a city folder that holds one (see `find_trips`), or a folder of shards `part-*.parquet`.
         network: the roads of the trips.
         on_error: "fail" at the first record that does not fit, or "skip" all such records.
         part: only the trips of this part, in files with a column `split` and in folders with a file for each part.
@@ -51,10 +51,11 @@ def read_trips(
     """
     path = Path(path)
     report = ReadReport() if report is None else report
-    if path.is_dir():
+    shards = path.is_dir() and any(path.glob(SHARDS))
+    if path.is_dir() and not shards:
         path = find_trips(path, part)
         part = None if path.stem == part else part
-    kind = _kind(path)
+    kind = "parquet" if shards else _kind(path)
     if part is not None and kind != "parquet":
         raise TripError(f"{path}: only Parquet files have parts, so there is no part {part!r} in it")
     if kind == "parquet":
