@@ -72,9 +72,23 @@ def test_every_format_trips_are_written_in(recorded, suffix):
         (("points.csv", "--out", "trips.csv", "--radius", "0"), "'0' is no number from 0 to 10000, 0 excluded"),
         (("points.csv", "--out", "trips.csv", "--on-error", "fail"), "no road within 60 m of fix 1"),
         (("points.csv", "--out", "trips.csv", "--report", "no/where.json"), "there is no folder"),
+        (("few.csv", "--out", "trips.csv", "--report", "/dev/full"), "/dev/full: cannot be written: No space left"),
+        (("points.csv", "--out", "points.csv"), "--out points.csv would overwrite the points that are read"),
+        ((".", "--out", "points.csv"), "--out points.csv would overwrite the points that are read"),
+        (("points.csv", "--out", "trips.csv", "--report", "./points.csv"), "--report points.csv would overwrite"),
+        (("points.csv", "--out", "trips.csv", "--report", "./trips.csv"), "is written by --out trips.csv already"),
+        (("points.csv", "--out", "trips.csv", "--report", "trips.csv.run.json"), "is written by --out trips.csv"),
+        (("untimed.geojson", "--out", "trips.csv"), "none of its 2 trips can be used; the first: "),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_2(recorded, monkeypatch, words, said):
     monkeypatch.chdir(recorded)
+    points = (recorded / "points.csv").read_text()
+    (recorded / "few.csv").write_text("".join(points.splitlines(keepends=True)[:15]))
+    line = {"type": "LineString", "coordinates": [[-71.25, -29.9], [-71.24, -29.9], [-71.24, -29.91]]}
+    feature = {"type": "Feature", "properties": {"times": [0, 9]}, "geometry": line}  # two times, three corners
+    collection = {"type": "FeatureCollection", "features": [feature, feature]}
+    (recorded / "untimed.geojson").write_text(json.dumps(collection))
     assert said in run("match", *words, code=2)
-    assert not (recorded / "trips.csv").exists()
+    assert not list(recorded.glob("trips.csv*"))
+    assert (recorded / "points.csv").read_text() == points

@@ -1,6 +1,7 @@
 """Map matching against known truth: simulated trips with noise, and recorded tracks with hand-checked routes."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,19 @@ def test_a_closed_street_is_not_driven(town, trace):
 def test_settings_out_of_range_are_named(wrong, said):
     with pytest.raises(TripError, match=said):
         MatchConfig(**wrong)
+
+
+def test_traces_without_a_fix_change_nothing_for_others(town, driven, recorder):
+    points = recorder(driven.take(np.arange(2)), town, 15, 5.0)
+    expected = match(points, town)
+    start = points.start[[0, 0, 1, 1, 2, 2]]  # nothing, a trace, nothing, a trace, nothing
+    names = np.array(["a", points.trip_id[0], "b", points.trip_id[1], "c"], dtype=object)
+    broken = dict.fromkeys((0, 2, 4), "has 3 positions, but 2 times")
+    holed = replace(points, start=start, record=np.arange(1, 6), trip_id=names, broken=broken)
+    found, report = match(holed, town)
+    np.testing.assert_array_equal(found.segment, expected[0].segment)
+    np.testing.assert_array_equal(found.depart, expected[0].depart)
+    assert (report.interval_s, len(report.problems)) == (expected[1].interval_s, 3)
 
 
 def test_a_bad_position_in_a_csv_is_named(town, tmp_path):

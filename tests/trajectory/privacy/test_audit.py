@@ -1,5 +1,6 @@
 """Sources whose guilt is known: one that copies, one that copies a few, one that knows nothing, a split by place."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -37,6 +38,8 @@ def test_a_generator_that_knows_nothing_is_not_accused(grid: RoadNetwork, walks:
     found = audit(grid, walks(400, 1), walks(800, 2), walks(400, 3))
     assert not found.attacks["nearest"].tells
     assert found.attacks["nearest"].low <= 0.5 <= found.attacks["nearest"].high
+    assert found.dcr_low is not None
+    assert found.dcr_high is not None
     assert found.dcr_low <= 1 <= found.dcr_high
     assert found.nearer_to_training == pytest.approx(0.5, abs=0.06)
     assert found.generated.shared_m == pytest.approx(found.holdout.shared_m, rel=0.1)
@@ -49,6 +52,7 @@ def test_one_copy_in_ten_is_seen(grid: RoadNetwork, walks: Walks) -> None:
     assert found.generated.copies == pytest.approx(0.1, abs=0.03)
     assert found.generated.copies > 3 * found.holdout.copies
     assert found.dcr_ratio == pytest.approx(0.9, abs=0.06), "a tenth of the distances is 0"
+    assert found.dcr_high is not None
     assert found.dcr_high < 1
 
 
@@ -76,5 +80,24 @@ def test_too_few_trips(grid: RoadNetwork, walks: Walks) -> None:
         audit(grid, trips, trips.take(np.arange(30)), trips)
     with pytest.raises(ValueError, match=r"most must be at least 20, got 3"):
         audit(grid, trips, trips, trips, most=3)
+
+
+def test_held_out_trips_that_were_learned_from_are_refused(grid: RoadNetwork, walks: Walks) -> None:
+    trips = walks(50, 1)
     renamed = replace(trips, trip_id=trips.trip_id[::-1])
-    assert audit(grid, trips, trips, renamed).to_dict()["generated"]["copies"] == 1  # type: ignore[index]
+    with pytest.raises(TripError, match=r"every held-out trip is a training trip too"):
+        audit(grid, trips, renamed.take(np.arange(45)), walks(50, 2))
+
+
+def test_without_distance_of_held_out_trips_no_ratio_is_defined(grid: RoadNetwork, walks: Walks) -> None:
+    """The same ways at another time are other trips, but lie at no distance."""
+    trips = walks(50, 1)
+    later = replace(trips, depart=trips.depart + np.timedelta64(60, "s"))
+    found = audit(grid, trips, later, walks(50, 2))
+    assert (found.dcr_ratio, found.dcr_low, found.dcr_high) == (None, None, None)
+    assert json.loads(json.dumps(found.to_dict()))["dcr_ratio"] is None
+    assert "not defined" in found.doubts[0]
+    row = next(at for at, said in enumerate(found.table().columns[0].cells) if str(said).startswith("distance to"))
+    assert list(found.table().columns[1].cells)[row] == "-"
+    copied = audit(grid, trips, later, trips)
+    assert (copied.generated.copies, copied.dcr_ratio) == (1, None)

@@ -32,6 +32,8 @@ def test_nothing_changed_is_the_same_network(fork: RoadNetwork) -> None:
     ("close", "speed", "said"),
     [
         ("7", [], "--close: segment '7' is not in road network 'fork'"),
+        (" , ,", [], "--close: ' , ,' holds no segment"),
+        ("", [","], "--speed: ',' holds no segment"),
         ("", ["99=20"], "--speed: segment '99' is not in road network 'fork'"),
         ("", ["100"], "--speed: '100' is neither ID=KMH nor a CSV file"),
         ("", ["100=fast"], "--speed: speed 'fast' must be a number from 0.1 to 300 km/h"),

@@ -10,6 +10,7 @@ from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import City, OnError, Out, checked_on_error
 from suffuse.trajectory.matching import MatchConfig, read_points
 from suffuse.trajectory.matching import match as match_points
+from suffuse.trajectory.matching.read import is_read
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.roads.network import WGS84
 from suffuse.trajectory.trips.write import check_suffix, write_trips
@@ -64,6 +65,7 @@ def match(
     skipping = checked_on_error(on_error)
     if report is not None:
         check_writable(report)
+    check_apart(points, out, report)
     config = MatchConfig(
         radius_m=radius, gps_error_m=gps_error, candidates=candidates, reach_m=reach, stray_share=stray, gap_s=gap,
         cut=cut,
@@ -75,10 +77,10 @@ def match(
             traces, network, config=config, on_error=skipping, workers=workers,
             on_progress=lambda done: bar.update(bar.task_ids[0], completed=done),
         )  # fmt: skip
-    write_trips(trips, network, out)
     facts = found.to_dict()
     if report is not None:
-        write_json(report, facts)
+        write_json(report, facts)  # before the trips: where it cannot be written, there are none either
+    write_trips(trips, network, out)
     facts.pop("problems")
     write_run(out, "suffuse-trajectory", arguments, attribution=network.attribution, **facts)
     say(f"{found.sentence()}.")
@@ -87,3 +89,12 @@ def match(
     if len(found.problems) > SHOWN:
         say(f"Note: {len(found.problems) - SHOWN:,} more{f' in {report}' if report else ': give --report FILE'}")
     say(f"{len(trips):,} trips written to {out} ({found.traces / max(found.seconds, 1e-9):,.0f} traces/s)")
+
+
+def check_apart(points: Path, out: Path, report: Path | None) -> None:
+    """Raise ValueError where a file would be written over what is read, or over another that is written."""
+    for option, path in (("--out", out), ("--report", report)):
+        if path is not None and is_read(path, points):
+            raise ValueError(f"{option} {path} would overwrite the points that are read: give another file")
+    if report is not None and report.resolve() in {out.resolve(), out.with_name(f"{out.name}.run.json").resolve()}:
+        raise ValueError(f"--report {report} is written by --out {out} already: give another file")

@@ -129,7 +129,7 @@ def usual_reach(points: Points, xy: Float[ndarray, "m 2"]) -> float:
     """
     with np.errstate(invalid="ignore"):
         step = np.linalg.norm(np.diff(xy, axis=0), axis=1)
-    step[points.start[1:-1] - 1] = np.nan
+    step[points.starts_trace[1:]] = np.nan
     step = step[np.isfinite(step)]
     return float(min(1.5 * np.quantile(step, 0.99, method="higher") + 600, 4000)) if len(step) else 600.0
 
@@ -193,11 +193,13 @@ def _gathered(points: Points, network: RoadNetwork, outcomes: dict[int, Outcome]
             times.append(np.empty(0))
             ends.append((first, first))
     step = np.diff(points.time)
-    step[points.start[1:-1] - 1] = np.nan
+    step[points.starts_trace[1:]] = np.nan
     report.interval_s = float(np.nanmedian(step)) if np.isfinite(step).any() else None
     report.off_road_m = quantiles(off_m)
     end = np.array(ends, dtype=np.int64).reshape(-1, 2)
-    when = np.where(np.array([len(path) > 0 for path in paths], dtype=bool)[:, None], points.time[end], np.nan)
+    when = np.full(end.shape, np.nan)
+    driven = np.array([len(path) > 0 for path in paths], dtype=bool)
+    when[driven] = points.time[end[driven]]
     raw = RawTrips(
         source=points.source,
         unit=points.unit,

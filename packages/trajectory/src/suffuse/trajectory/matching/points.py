@@ -45,6 +45,13 @@ class Points:
     def __len__(self) -> int:
         return len(self.record)
 
+    @property
+    def starts_trace(self) -> Bool[ndarray, " m"]:
+        """Whether a fix is the first of its trace; traces may be empty."""
+        first = np.zeros(len(self.lonlat), dtype=bool)
+        first[self.start[:-1][np.diff(self.start) > 0]] = True
+        return first
+
     @staticmethod
     def from_arrays(
         lonlat: Float[ndarray, "m 2"],

@@ -46,6 +46,12 @@ def read_points(path: str | Path, *, crs: str = WGS84) -> Points:
     return _read(path, crs)
 
 
+def is_read(path: Path, points: Path) -> bool:
+    """Whether a file is one that `read_points(points)` reads: `points` itself, or a file of traces in that folder."""
+    file, source = path.resolve(), points.resolve()
+    return file == source or (file.is_file() and source in file.parents and _suffix(path) is not None)
+
+
 def _read(path: Path, crs: str) -> Points:
     suffix = _suffix(path)
     try:

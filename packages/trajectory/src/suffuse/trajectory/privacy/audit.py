@@ -27,6 +27,9 @@ LEAST = 20
 
 BOOTSTRAPS = 1000
 
+NO_DISTANCE = 1e-9
+"""Mean distances up to this are what rounding leaves of 0."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
@@ -50,12 +53,13 @@ class Audit:
     generated: Figures
     holdout: Figures
     """The same of held-out trips: what a source that never saw the training trips comes to."""
-    dcr_ratio: float
+    dcr_ratio: float | None
     """Mean distance (1 - overlap) of generated trips to the nearest training trip, over that of held-out trips: 1 where
-    generated trips come no nearer than new trips do, 0 for copies."""
-    dcr_low: float
-    """Bounds of its 95 % bootstrap interval."""
-    dcr_high: float
+    generated trips come no nearer than new trips do, 0 for copies. None, not defined, where that of held-out ones is 0.
+    """
+    dcr_low: float | None
+    """Bounds of its 95 % bootstrap interval; None where the ratio of any resample is not defined."""
+    dcr_high: float | None
     nearer_to_training: float
     """Share of generated trips whose nearest trip among equally many training and held-out ones is a training trip;
     ties count half."""
@@ -68,8 +72,9 @@ class Audit:
 
     @property
     def doubts(self) -> list[str]:
-        """A sentence for each control that tells training from held-out trips."""
-        return [
+        """A sentence for each control that tells training from held-out trips, and for a ratio that is not defined."""
+        undefined = "distance to training over that of held out is not defined: that of held-out trips is 0"
+        return ([undefined] if self.dcr_ratio is None else []) + [
             f"training and held-out trips differ in {name} (AUC {found.auc:.3f}, {found.low:.3f} to {found.high:.3f}): "
             "attacks may have found that, not membership"
             for name, found in self.controls.items()
@@ -93,7 +98,8 @@ class Audit:
             ("overlap with the nearest one, %", 100 * mine.nearest, 100 * theirs.nearest),
         ):
             table.add_row(words, f"{a:.1f}", f"{b:.1f}", "as held out")
-        interval = f"{self.dcr_ratio:.3f} ({self.dcr_low:.3f} to {self.dcr_high:.3f})"
+        ratio, low, high = ("-" if x is None else f"{x:.3f}" for x in (self.dcr_ratio, self.dcr_low, self.dcr_high))
+        interval = ratio if low == "-" else f"{ratio} ({low} to {high})"
         table.add_row("distance to training over that of held out", interval, "", "1")
         table.add_row("nearer to training than to held out, %", f"{100 * self.nearer_to_training:.1f}", "", "50")
         for name, found in (
@@ -131,7 +137,7 @@ def audit(
         seed: of the samples.
 
     Raises:
-        TripError: if a set has too few trips.
+        TripError: if a set has too few trips, or if every held-out trip is a training trip as well.
         ValueError: if `most` is below 20.
 
     """
@@ -144,6 +150,8 @@ def audit(
     ):
         if len(trips) < least:
             raise TripError(f"{name} holds {len(trips)} trips, but an audit needs at least {least}")
+    if _journeys(holdout) <= _journeys(train):
+        raise TripError("every held-out trip is a training trip too: hold out trips that nothing was learned from")
     rng = np.random.default_rng(seed)
     size = min(most, len(train), len(holdout) // 2)
     shuffled = rng.permutation(len(holdout))
@@ -191,6 +199,12 @@ def _sample(trips: Trips, count: int, rng: np.random.Generator) -> Trips:
     return trips if len(trips) <= count else trips.take(np.sort(rng.choice(len(trips), count, replace=False)))
 
 
+def _journeys(trips: Trips) -> set[tuple[bytes, int]]:
+    """Segments and departure of each trip, whatever it is called."""
+    depart = trips.depart.astype("datetime64[s]").astype(np.int64).tolist()
+    return {(trips.segments_of(row).astype(np.int64).tobytes(), when) for row, when in enumerate(depart)}
+
+
 def _by_likelihood(model: TripGenerator, members: Trips, others: Trips) -> dict[str, Attack]:
     """Yeom et al. (2018): what was learned from is likelier. The gain is calibrated as Watson et al. (2022) have it."""
     network = model.city.network
@@ -202,19 +216,21 @@ def _by_likelihood(model: TripGenerator, members: Trips, others: Trips) -> dict[
     return found
 
 
-def _ratio(first: Float[ndarray, " j"], second: Float[ndarray, " k"]) -> float:
-    """Ratio of means; 1 where both are 0."""
+def _ratio(first: Float[ndarray, " j"], second: Float[ndarray, " k"]) -> float | None:
+    """Ratio of means; None where the second is 0."""
     below = float(second.mean())
-    above = float(first.mean())
-    return above / below if below > 0 else 1.0 if above == 0 else float("inf")
+    return float(first.mean()) / below if below > NO_DISTANCE else None
 
 
 def _ratio_interval(
     first: Float[ndarray, " j"], second: Float[ndarray, " k"], rng: np.random.Generator
-) -> tuple[float, float]:
-    draws = []
+) -> tuple[float, float] | tuple[None, None]:
+    draws = list[float]()
     for _ in range(BOOTSTRAPS):
         above, below = (values[rng.integers(len(values), size=len(values))] for values in (first, second))
-        draws.append(_ratio(above, below))
+        ratio = _ratio(above, below)
+        if ratio is None:
+            return None, None
+        draws.append(ratio)
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)

@@ -46,15 +46,15 @@ class Changes:
         """Changes as they are written: `close` is `1,2,3`; each of `speed` is `4=20,5=30` or the path of a CSV file.
 
         Raises RequestError, with the option and the value, for a segment that is not in the network, a speed outside
-        0.1 to 300 km/h, or a segment with two speeds.
+        0.1 to 300 km/h, a segment with two speeds, or nothing but commas.
         """
-        closed = [_segment(network, part, "--close") for part in _parts(close)]
+        closed = [_segment(network, part, "--close") for part in _parts(close, "--close")]
         speeds: dict[int, float] = {}
         for given in speed:
             if "=" not in given and Path(given).suffix.lower() == ".csv":
                 pairs = read_speeds(Path(given), network)
             else:
-                pairs = [_pair(network, part) for part in _parts(given)]
+                pairs = [_pair(network, part) for part in _parts(given, "--speed")]
             for segment, kmh in pairs:
                 if speeds.setdefault(segment, kmh) != kmh:
                     name, first = network.segment_ids[segment], speeds[segment]
@@ -85,8 +85,12 @@ def read_speeds(path: Path, network: RoadNetwork) -> list[tuple[int, float]]:
     return found
 
 
-def _parts(text: str) -> list[str]:
-    return [piece.strip() for piece in text.split(",") if piece.strip()]
+def _parts(text: str, where: str) -> list[str]:
+    """What stands between commas; nothing for an empty text, but commas alone are a mistake."""
+    pieces = [piece.strip() for piece in text.split(",") if piece.strip()]
+    if text.strip() and not pieces:
+        raise RequestError(f"{where}: {shown(text)} holds no segment")
+    return pieces
 
 
 def _pair(network: RoadNetwork, text: str) -> tuple[int, float]:
