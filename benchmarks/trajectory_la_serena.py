@@ -3,7 +3,8 @@
     python benchmarks/trajectory_la_serena.py [-n 10000] [--paired 1000] [--best-of 10] [--json out.json]
 
 Two tables, for two ways of use. *Sampling*: one draw a request, for what the trips look like together. *Best guess*:
-the medoid of `--best-of` draws, for which way a driver will go. A draw is as far from a driver as another driver is
+for which way a driver will go, from `--best-of` draws: the medoid with the shipped model, the consensus with a
+model that is used with a recursive logit. A draw is as far from a driver as another driver is
 (the floor), so figures of pairs reward whoever always says the same; compare the best guess with a shortest path.
 
 Requests are those of simulated trips in OD cells that neither the model nor the baselines were fitted to. The real road

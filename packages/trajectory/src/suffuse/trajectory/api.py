@@ -30,7 +30,8 @@ def generate(
     """Trips for `requests`, one each in order, or for `n` requests of the city's simulated demand.
 
     Segments that are closed in `city` (see `RoadNetwork.without`) are not used. With `best_of` above 1 each trip is the
-    medoid of so many draws. `config` says how a trained model decodes; its seed is replaced by `seed`.
+    best guess from so many draws: their consensus where the model is used with a recursive logit, else the medoid (as
+    with the shipped model). `config` says how a trained model decodes; its seed is replaced by `seed`.
 
     Raises:
         RequestError: if a destination cannot be reached.
