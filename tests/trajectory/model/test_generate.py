@@ -208,3 +208,12 @@ def test_times_are_those_of_the_streams_free_flow_times_and_the_model(make_model
 def test_wrong_settings_are_named(wrong, said):
     with pytest.raises(ValueError, match=said):
         GenerationConfig(**wrong)
+
+
+def test_a_request_keeps_its_random_numbers_when_others_are_left_out(model, city, requests_on):
+    asked = Requests.from_trips(generate_trips(model, city, requests_on(city.network, 12, 5), GenerationConfig(seed=1)))
+    whole = generate_trips(model, city, asked, GenerationConfig(seed=2))
+    kept = np.array([0, 4, 5, 11])
+    part = generate_trips(model, city, asked.take(kept), GenerationConfig(seed=2))
+    np.testing.assert_array_equal(part.segment, whole.take(kept).segment)
+    np.testing.assert_array_equal(part.enter_s, whole.take(kept).enter_s)

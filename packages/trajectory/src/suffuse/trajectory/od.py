@@ -124,7 +124,8 @@ def read_requests(
     departs: list[np.datetime64] = []
     names: dict[str, int] = {}
     skipped: list[str] = []
-    for number, cells in lines:
+    rows: list[int] = []
+    for row_number, (number, cells) in enumerate(lines):
         where = f"{path}, line {number}"
         try:
             if len(cells) != len(columns):
@@ -146,6 +147,7 @@ def read_requests(
             skipped.append(str(error))
             continue
         ends.append(pair)
+        rows.append(row_number)
         departs.append(when)
         names[name] = number
     if not ends:
@@ -157,6 +159,7 @@ def read_requests(
             destination=table_of_ends[:, 1],
             depart=np.array(departs, dtype="datetime64[s]"),
             request_id=np.array(list(names), dtype=object),
+            number=np.array(rows, dtype=np.int64),
         ),
         skipped,
     )

@@ -4,6 +4,7 @@ What is wrong with the start of a process is kept for its first answer, which ca
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -44,6 +45,7 @@ def in_processes(
         for future in pending:
             yield future.result()
     except BrokenProcessPool as error:
+        pool.shutdown(cancel_futures=True)  # another thread waits for the processes too: ask when it is done
         if any(process.exitcode == -signal.SIGINT for process in begun):  # Ctrl-C, told to them before it was to us
             raise KeyboardInterrupt from None
         raise MemoryError("a process was ended from outside, as happens where memory runs out") from error
@@ -71,12 +73,20 @@ def _reply(part: Any) -> Any:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Processes that are started here do not hear Ctrl-C while they import; it comes to this one at the end."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Processes that are started here do not hear Ctrl-C while they import; it comes to this one at the end.
+
+    They inherit that it is blocked. Here another thread may hear it all the same, so it is only noted meanwhile.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    heard = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    usual = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, usual)
+        if heard:
+            signal.raise_signal(signal.SIGINT)

@@ -45,7 +45,9 @@ class Baseline(ABC):
 
     @abstractmethod
     def routes(self, requests: Requests, *, seed: int, first: int) -> list[Int[ndarray, " l"]]:
-        """Segments of one trip a request; the i-th may depend on `seed`, `first + i` and its own request only.
+        """Segments of one trip a request; each may depend on `seed`, its number and its own request only.
+
+        The numbers are `requests.numbers(first)`.
 
         An empty route says that there is no way to the destination.
         """
@@ -53,8 +55,8 @@ class Baseline(ABC):
     def sample(self, requests: Requests, *, seed: int = 0, first: int = 0) -> Trips:
         """One trip a request, in order, with the times of mean speeds.
 
-        Request i has number `first + i`: a long list may be answered in parts, and gives the same trips. Raises
-        `RequestError` for a request whose destination cannot be reached from its origin.
+        Request i has number `first + i` unless it brings one: a long list may be answered in parts, and gives the same
+        trips. Raises `RequestError` for a request whose destination cannot be reached from its origin.
         """
         for ends, what in ((requests.origin, "origin"), (requests.destination, "destination")):
             if bad := [

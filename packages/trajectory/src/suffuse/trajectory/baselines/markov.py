@@ -49,13 +49,13 @@ class Markov(Baseline):
     def routes(self, requests: Requests, *, seed: int, first: int) -> list[Int[ndarray, " l"]]:
         """One walk a request."""
         graph = TurnGraph.of(self.network)
-        zone = self.turns.zone_of[requests.destination]
+        zone, numbers = self.turns.zone_of[requests.destination], requests.numbers(first)
         out: list[Int[ndarray, " l"]] = [np.empty(0, np.int64)] * len(requests)
         for this in np.unique(zone).tolist():
             weight = self.turns.probability(graph, this, SMOOTHING) * graph.open
             for row in np.flatnonzero(zone == this).tolist():
                 origin, destination = int(requests.origin[row]), int(requests.destination[row])
-                rng = generator(seed, first + row)
+                rng = generator(seed, int(numbers[row]))
                 out[row] = walk(graph, weight, origin, destination, rng, limit=self.limit)
         return out
 

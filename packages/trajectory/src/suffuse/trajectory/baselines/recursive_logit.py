@@ -82,7 +82,7 @@ class RecursiveLogit(Baseline):
 
     def routes(self, requests: Requests, *, seed: int, first: int) -> list[Int[ndarray, " l"]]:
         """One sampled route a request; empty where there is no way."""
-        zone = self.turns.zone_of[requests.destination]
+        zone, numbers = self.turns.zone_of[requests.destination], requests.numbers(first)
         out: list[Int[ndarray, " l"]] = [np.empty(0, np.int64)] * len(requests)
         for this in np.unique(zone).tolist():
             function = self.value_function(this)
@@ -90,7 +90,7 @@ class RecursiveLogit(Baseline):
             for destination in np.unique(requests.destination[here]).tolist():
                 weights = function.choice_weights(destination)
                 for row in np.flatnonzero(here & (requests.destination == destination)).tolist():
-                    rng = generator(seed, first + row)
+                    rng = generator(seed, int(numbers[row]))
                     route = walk(self.graph, weights, int(requests.origin[row]), destination, rng)
                     out[row] = route if route[-1] == destination else route[:0]
         return out

@@ -196,12 +196,14 @@ def listed(
         say(f"Note: skipped: {sentence}")
     if len(skipped) > 10:
         say(f"Note: {len(skipped) - 10} more lines of {od} skipped")
+    lines = len(requests) + len(skipped)
     wanted = requests.take(np.arange(min(n or len(requests), len(requests))))
     can = check_reachable(network, wanted, on_error)
     if n is None or len(can) == len(requests):
-        return Listed(requests=can), n or len(can)
+        return Listed(requests=can, stride=lines), n or len(can)
     turns, rest = divmod(n, len(requests))
-    return Listed(requests=can), turns * len(can) + int(np.isin(can.request_id, requests.request_id[:rest]).sum())
+    more = int(np.isin(can.request_id, requests.request_id[:rest]).sum())
+    return Listed(requests=can, stride=lines), turns * len(can) + more
 
 
 def write_one_file(

@@ -1,5 +1,7 @@
 """Requests without trips: who wants to go where and when, from the same gravity demand as the simulated trips."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from suffuse.trajectory.demand.config import DemandConfig
@@ -15,14 +17,14 @@ def draw_requests(
 ) -> Requests:
     """Draw requests number `first` to `first + count - 1`; request i depends on the seed and i alone, and its id is i.
 
-    Origins and destinations are never closed segments, nor such that closed segments cut off from each other. Raises
-    RequestError for a count below 1.
+    Origins and destinations are never closed segments, nor such that closed segments cut off from each other: those
+    requests, and no others, are drawn anew. Raises RequestError for a count below 1.
     """
     check_seed(seed)
     if count < 1:
         raise RequestError(f"the number of trips must be at least 1, got {count}")
     config = config or DemandConfig()
-    world = simulated_world(network, config)
+    world = simulated_world(replace(network, closed=frozenset()) if network.closed else network, config)
     midnight = np.datetime64(config.first_day, "s")
     origin, destination = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     depart = np.empty(count, dtype="datetime64[s]")
@@ -40,4 +42,5 @@ def draw_requests(
         hour, day = draw_hour(purpose, generator), int(generator.integers(config.days))
         depart[row] = midnight + np.timedelta64(86400 * day + int(hour * 3600), "s")
     names = np.array([str(row) for row in range(first, first + count)], dtype=object)
-    return Requests(origin=origin, destination=destination, depart=depart, request_id=names)
+    number = np.arange(first, first + count)
+    return Requests(origin=origin, destination=destination, depart=depart, request_id=names, number=number)

@@ -296,7 +296,8 @@ def generate_batches(
         for row in range(0, len(part), TILE):
             rows = order[row : row + TILE]
             tiles.append(draw_tile(
-                encoded, part.take(rows), rows + begin + first, draw, config, own=own or Sharpness(), logit=logit
+                encoded, part.take(rows), part.numbers(begin + first)[rows], draw, config, own=own or Sharpness(),
+                logit=logit,
             ))  # fmt: skip
         yield concatenate(tiles).take(np.argsort(order, kind="stable"))
 

@@ -36,20 +36,26 @@ class Listed:
     """The requests of a list in turn, again and again, each with an id of its own."""
 
     requests: Requests
+    stride: int | None = None
+    """How many requests the list had before any were left out; None: as many as there are."""
 
     def part(self, network: RoadNetwork, first: int, count: int) -> Requests:
         """Requests `first` to `first + count - 1` of the endless list."""
         turn, row = np.divmod(np.arange(first, first + count), len(self.requests))
         again = self.requests.take(row)
         names = [f"{name}-{k}" if k else name for name, k in zip(again.request_id, turn.tolist(), strict=True)]
-        return replace(again, request_id=np.array(names, dtype=object))
+        number = again.numbers() if again.number is not None else row
+        number = number + turn * (self.stride or len(self.requests))
+        return replace(again, request_id=np.array(names, dtype=object), number=number)
 
     def facts(self) -> dict[str, object]:
         """A hash of the list."""
         digest = hashlib.sha256()
-        for values in (self.requests.origin, self.requests.destination, self.requests.depart.astype(np.int64)):
+        asked = self.requests
+        stride = np.array([self.stride or len(asked)])
+        for values in (asked.origin, asked.destination, asked.depart.astype(np.int64), asked.numbers(), stride):
             digest.update(np.ascontiguousarray(values, dtype=np.int64).tobytes())
-        digest.update("\n".join(map(str, self.requests.request_id)).encode())
+        digest.update("\n".join(map(str, asked.request_id)).encode())
         return {"requests": digest.hexdigest()[:16]}
 
 
