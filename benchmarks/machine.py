@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -21,6 +22,13 @@ def describe() -> str:
         f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
         f"torch {torch.__version__}, commit {commit or 'unknown'}"
     )
+
+
+def begin(data: Path, trips: str) -> None:
+    """Print `describe`, or end with a sentence where the data set is absent; `trips` says what it holds."""
+    if not data.is_dir():
+        sys.exit(f"{data} is absent: the {trips} are not part of the product (set SUFFUSE_DATA)")
+    print(describe())
 
 
 def cpu_lines() -> list[str]:

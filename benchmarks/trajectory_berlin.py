@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyproj
-from machine import DATA, describe
+from machine import DATA, begin
 
 from suffuse.trajectory import load_city, read_trips, write_trips
 from suffuse.trajectory.trips.split import split_by_od_cell
@@ -58,9 +58,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--only", choices=STEPS)
     args = parser.parse_args()
-    if not args.data.is_dir():
-        sys.exit(f"{args.data} is absent: the Berlin trips are not part of the product (set SUFFUSE_DATA)")
-    print(describe())
+    begin(args.data, "Berlin trips")
     out, city = args.out, args.out / "berlin"
     out.mkdir(parents=True, exist_ok=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import DATA, describe
+from machine import DATA, begin
 from rich.console import Console
 from rich.table import Table
 
@@ -46,9 +46,7 @@ def main() -> None:
     parser.add_argument("--best-of", type=int, default=10)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if not args.data.is_dir():
-        sys.exit(f"{args.data} is absent: the San Francisco trips are not part of the product (set SUFFUSE_DATA)")
-    print(describe())
+    begin(args.data, "San Francisco trips")
     use_threads(1)
     city = load_city(args.data)
     kept_out = read_trips(args.data, city, part="val")

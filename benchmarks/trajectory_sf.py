@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from drawing import draw, draw_twice
-from machine import DATA, describe
+from machine import DATA, begin
 from rich.console import Console
 
 from suffuse.trajectory import Requests, RoadNetwork, Trips, load_city, read_trips
@@ -57,9 +57,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("sampling", "guess"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if not args.data.is_dir():
-        sys.exit(f"{args.data} is absent: the San Francisco trips are not part of the product (set SUFFUSE_DATA)")
-    print(describe())
+    begin(args.data, "San Francisco trips")
     if args.train:
         command = [
             sys.executable,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import DATA, describe
+from machine import DATA, begin
 from rich.console import Console
 from rich.table import Table
 
@@ -47,9 +47,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=500)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if not args.data.is_dir():
-        sys.exit(f"{args.data} is absent: the San Francisco trips are not part of the product (set SUFFUSE_DATA)")
-    print(describe())
+    begin(args.data, "San Francisco trips")
     use_threads(1)
     city = load_city(args.data)
     trips = read_trips(args.data, city, part="train")

@@ -164,15 +164,18 @@ def run_python(block: Block) -> None:
     exec(compile(smaller(block.text), str(block), "exec"), {"__name__": "__main__"})
 
 
-def run_document(name: str, *, but: tuple[Block, ...] = ()) -> None:
-    """Run all blocks of a document, here-documents written first."""
+def run_document(name: str, *, but: tuple[Block, ...] = ()) -> int:
+    """Run all blocks of a document, here-documents written first; returns how many were run."""
+    run = 0
     for block in (b for b in blocks() if b.document == ROOT / name and b not in but):
+        run += block.info in ("python", "sh")
         if block.info == "python":
             run_python(block)
         elif block.info == "sh":
             for file, text in re.findall(r"^cat > (\S+) <<END\n(.*?)^END$", block.text, re.MULTILINE | re.DOTALL):
                 Path(file).write_text(text)
             run_lines(block)
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +241,7 @@ def test_the_readme(folder: Path) -> None:
     ),
 )
 def test_the_other_documents(name: str) -> None:
-    run_document(name)
+    assert run_document(name) > 0
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.info.startswith("sh")], ids=str)

@@ -7,6 +7,7 @@ import pytest
 import shapely
 import torch
 
+from suffuse.trajectory.baselines import RecursiveLogit
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import count_usage
@@ -82,6 +83,33 @@ def make_walks() -> Callable[..., Trips]:
 def grid() -> RoadNetwork:
     """Four by four crossings, 48 segments."""
     return square_grid(4)
+
+
+@pytest.fixture(scope="session")
+def network(grid: RoadNetwork) -> RoadNetwork:
+    """Where `trips` and `logit` are at home."""
+    return grid
+
+
+@pytest.fixture(scope="session")
+def trips(network: RoadNetwork) -> Trips:
+    return walks(network, 150, 0)
+
+
+@pytest.fixture(scope="session")
+def logit(network: RoadNetwork, trips: Trips) -> RecursiveLogit:
+    return RecursiveLogit.fit(network, trips)
+
+
+@pytest.fixture(scope="session")
+def assert_same() -> Callable[[Trips, Trips], None]:
+    """Fails unless two tables have the same routes and times."""
+
+    def check(first: Trips, second: Trips) -> None:
+        for name in ("start", "segment", "enter_s", "duration_s"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from suffuse.trajectory.baselines import RecursiveLogit, ZonePath
+from suffuse.trajectory.baselines import ZonePath
 from suffuse.trajectory.best_guess import answered, medoids
 from suffuse.trajectory.consensus import VOTE, consensus_routes, votes
 from suffuse.trajectory.model.canvas import Encoded
@@ -18,31 +18,11 @@ from suffuse.trajectory.trips.table import Trips
 
 
 @pytest.fixture(scope="module")
-def network(make_grid):
-    return make_grid(4)
-
-
-@pytest.fixture(scope="module")
-def trips(network, make_walks):
-    return make_walks(network, 150, 0)
-
-
-@pytest.fixture(scope="module")
-def logit(network, trips):
-    return RecursiveLogit.fit(network, trips)
-
-
-@pytest.fixture(scope="module")
 def generator(model, network, trips, logit, tmp_path_factory):
     return TripGenerator(
         model=model, city=CityFeatures(network, count_usage(network, trips)), directory=tmp_path_factory.mktemp("m"),
         facts={}, own=Sharpness(temperature=1.5, spread=0.5, route_choice=1.0), logit=logit,
     )  # fmt: skip
-
-
-def assert_same(first: Trips, second: Trips) -> None:
-    for name in ("start", "segment", "enter_s", "duration_s"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
 def test_a_draw_has_one_vote_for_a_street_however_often_it_takes_it():
@@ -84,7 +64,7 @@ def test_the_consensus_is_the_cheapest_of_all_short_ways(network, logit, request
             assert after in follow.indices[follow.indptr[here] : follow.indptr[here + 1]]
 
 
-def test_routes_are_timed_as_the_trips_that_took_them(model, network, trips, requests_on):
+def test_routes_are_timed_as_the_trips_that_took_them(model, network, trips, requests_on, assert_same):
     """With `normal` 0 a drawn trip has the same times: those of a canvas that was filled at once."""
     city = CityFeatures(network, count_usage(network, trips))
     asked = requests_on(network, 40, 6)
@@ -105,7 +85,7 @@ def test_routes_are_timed_as_the_trips_that_took_them(model, network, trips, req
     np.testing.assert_allclose(timed.duration_s, median.duration_s, atol=1.0)
 
 
-def test_a_guess_is_a_consensus_where_a_recursive_logit_has_a_say(generator, requests_on, network):
+def test_a_guess_is_a_consensus_where_a_recursive_logit_has_a_say(generator, requests_on, network, assert_same):
     asked = requests_on(network, 30, 7)
     guess = answered(generator, asked, GenerationConfig(seed=4), best_of=3)
     draws = [generator.sample(asked, seed=4, config=GenerationConfig(spread=0.0), draw=draw) for draw in range(3)]

@@ -6,7 +6,7 @@ import pytest
 
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates
 from suffuse.trajectory.model.city import POPULARITY_GAIN, SURPRISE_PER_KM, CityFeatures
-from suffuse.trajectory.model.relations import SMOOTHING, candidate_features, reach_candidates, token_features
+from suffuse.trajectory.model.relations import SMOOTHING, candidate_features, reach, token_features
 from suffuse.trajectory.model.trajectory_model import CANDIDATE_ABOUT_DESTINATION, TOKEN_ABOUT_DESTINATION
 from suffuse.trajectory.model.usage import STANDARD_TRIPS, count_usage, zone_of
 from suffuse.trajectory.roads.costs import UNKNOWN
@@ -273,7 +273,7 @@ def test_costs_about_a_trip_are_made_whole_where_a_candidate_lies_beyond(make_gr
     before = costs.distance.copy()
     tokens, masked = np.array([[near, 0], [far, 0]]), np.array([[False, True]] * 2)
     found = collect_candidates(network, tokens, masked, np.zeros_like(tokens), goals)
-    reach_candidates(city, found, goals, costs)
+    reach(city, found.row, found.start, found.segment, goals, costs)
     np.testing.assert_array_equal(costs.distance[:, 0], before[:, 0])
     np.testing.assert_array_equal(costs.distance[:, 1], whole.distance[:, 1])
 

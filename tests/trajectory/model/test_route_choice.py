@@ -10,7 +10,6 @@ import torch
 
 from suffuse.backbone.discrete import ConfidenceDecoding
 from suffuse.trajectory.api import generate
-from suffuse.trajectory.baselines import RecursiveLogit
 from suffuse.trajectory.describe import describe_model
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.candidates import collect_candidates
@@ -23,30 +22,9 @@ from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.training import GENERATION_FILE, ROUTE_CHOICE_FOLDER, train_model
 from suffuse.trajectory.model.usage import count_usage
 from suffuse.trajectory.roads.reachability import hops_to
-from suffuse.trajectory.trips.table import Trips
 from suffuse.trajectory.workers import Job, Worker
 
 ONE_BY_ONE = ConfidenceDecoding(block=1, steps=1)
-
-
-@pytest.fixture(scope="module")
-def network(make_grid):
-    return make_grid(4)
-
-
-@pytest.fixture(scope="module")
-def trips(network, make_walks):
-    return make_walks(network, 150, 0)
-
-
-@pytest.fixture(scope="module")
-def logit(network, trips):
-    return RecursiveLogit.fit(network, trips)
-
-
-def assert_same(first: Trips, second: Trips) -> None:
-    for name in ("start", "segment", "enter_s", "duration_s"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
 @pytest.mark.parametrize("closed", [(), (5,)])
@@ -80,7 +58,9 @@ def test_log_odds_are_those_that_the_recursive_logit_samples_with(network, logit
     assert heard > 30
 
 
-def test_without_weight_the_trips_are_those_without_a_recursive_logit(model, network, trips, logit, requests_on):
+def test_without_weight_the_trips_are_those_without_a_recursive_logit(
+    model, network, trips, logit, requests_on, assert_same
+):
     city = CityFeatures(network, count_usage(network, trips))
     asked = requests_on(network, 12, 1)
     plain = generate_trips(model, city, asked, GenerationConfig(seed=3))
@@ -105,7 +85,9 @@ def test_a_great_weight_drowns_the_network(model, network, trips, logit, request
         assert drawn.segments_of(row)[0] == origin
 
 
-def test_a_trip_has_its_own_temperature_whoever_else_is_asked_for(model, network, trips, logit, requests_on):
+def test_a_trip_has_its_own_temperature_whoever_else_is_asked_for(
+    model, network, trips, logit, requests_on, assert_same
+):
     city = CityFeatures(network, count_usage(network, trips))
     asked = requests_on(network, 30, 3)
     config = GenerationConfig(seed=1, temperature=0.9, spread=0.7, route_choice=0.6)
@@ -145,7 +127,7 @@ def test_temperatures_are_log_normal_about_their_median():
     np.testing.assert_array_equal(temperatures(Sharpness(temperature=0.5), uniform), 0.5)
 
 
-def test_a_model_directory_keeps_how_it_is_used(network, trips, requests_on, tmp_path):
+def test_a_model_directory_keeps_how_it_is_used(network, trips, requests_on, tmp_path, assert_same):
     recipe = replace(tiny(steps=2, batch=8), sharpness=Sharpness(temperature=1.1, spread=0.3, route_choice=0.5))
     train_model(network, trips, tmp_path, recipe)
     loaded = load_model(tmp_path, network)
@@ -204,7 +186,7 @@ def test_a_broken_generation_file_is_named(tmp_path, content, said):
         read_sharpness(tmp_path)
 
 
-def test_a_best_guess_is_of_draws_without_spread(network, trips, requests_on, tmp_path):
+def test_a_best_guess_is_of_draws_without_spread(network, trips, requests_on, tmp_path, assert_same):
     recipe = replace(tiny(steps=2, batch=8), sharpness=Sharpness(temperature=1.1, spread=2.0))
     train_model(network, trips, tmp_path, recipe)
     asked = requests_on(network, 20, 4)

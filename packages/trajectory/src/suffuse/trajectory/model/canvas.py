@@ -20,16 +20,15 @@ from torch import Tensor
 
 from suffuse.backbone.models.block_transformer import KeyValueCache
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
-from suffuse.trajectory.model.city import METRICS, CityFeatures
+from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.relations import (
     TOKEN_FEATURES,
     candidate_features,
-    reach_candidates,
+    reach,
     token_features,
 )
 from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
-from suffuse.trajectory.roads.costs import UNKNOWN
 from suffuse.trajectory.what_if.pivot import Pivot
 
 ROWS = 32
@@ -392,7 +391,7 @@ class RoadCanvas:
             self.city.network, self.tokens, asked, block, self.destination,
             hops=self.hops, hops_row=self.row, limit=self.limit,
         )  # fmt: skip
-        reach_candidates(self.city, candidates, self.destination, self.costs)
+        reach(self.city, candidates.row, candidates.start, candidates.segment, self.destination, self.costs)
         features = candidate_features(
             self.city, candidates, self.tokens, self.open, block, self.destination, self.row, self.costs
         )
@@ -460,11 +459,9 @@ class RoadCanvas:
             self.tokens[trip, : len(route)] = route
             self.tokens[trip, len(route) :] = self.end
         trips, position = np.nonzero(self.tokens != self.end)
-        node = self.city.network.to_node[self.tokens[trips, position]]
-        lacking = np.zeros((METRICS, len(routes)), dtype=np.bool_)
-        for metric in range(METRICS):
-            lacking[metric, trips[self.costs.distance[metric, trips, node] == UNKNOWN]] = True
-        self.city.complete(self.costs, self.destination, lacking)
+        reach(
+            self.city, trips, np.arange(len(trips) + 1), self.tokens[trips, position], self.destination, self.costs
+        )  # fmt: skip
         self._describe(trips, position)
 
     def commit(self, chosen: Bool[Tensor, "b w"], *, all_of_them: bool) -> None:

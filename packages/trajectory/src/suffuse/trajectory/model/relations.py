@@ -314,18 +314,19 @@ def _lacking(
                         out[metric, r] = True
 
 
-def reach_candidates(
+def reach(
     city: CityFeatures,
-    candidates: Candidates,
+    trip: Int[ndarray, " q"],
+    start: Int[ndarray, " q1"],
+    segment: Int[ndarray, " m"],
     destination: Int[ndarray, " b"],
     costs: CostsToGo,
 ) -> None:
-    """Make `costs`, whose row i is that of trip i, known for every candidate."""
+    """Make `costs`, whose row i is that of trip i, known for segments; `start[j]:start[j + 1]` are of `trip[j]`."""
     lacking = np.zeros((METRICS, len(destination)), dtype=np.bool_)
     _lacking(
-        candidates.row, candidates.start, candidates.segment, destination, np.arange(len(destination)),
-        city.network.to_node, costs.distance, lacking,
-    )  # fmt: skip
+        trip, start, segment, destination, np.arange(len(destination)), city.network.to_node, costs.distance, lacking
+    )
     if lacking.any():
         city.complete(costs, destination, lacking)
 

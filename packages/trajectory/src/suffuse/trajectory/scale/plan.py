@@ -1,5 +1,6 @@
 """A job in shards: which there are, where they lie, and whether those that lie there are of this job."""
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ try:
     import fcntl
 except ImportError:  # Windows: nothing keeps two commands apart there; what each writes is whole all the same
     fcntl = None  # type: ignore[assignment]
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system without locks answers: there, as on Windows, nothing keeps two commands apart."""
 
 JOB_FILE = "_job.json"
 """Begins with an underscore, as what readers of Parquet folders pass over does."""
@@ -141,6 +145,7 @@ def _locked(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise TripError(f"{path.parent}: another command is writing shards there") from None
-            except OSError:  # a file system without locks
-                pass
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
         yield

@@ -44,8 +44,7 @@ class Listed:
         turn, row = np.divmod(np.arange(first, first + count), len(self.requests))
         again = self.requests.take(row)
         names = [f"{name}-{k}" if k else name for name, k in zip(again.request_id, turn.tolist(), strict=True)]
-        number = again.numbers() if again.number is not None else row
-        number = number + turn * (self.stride or len(self.requests))
+        number = self.requests.numbers()[row] + turn * (self.stride or len(self.requests))
         return replace(again, request_id=np.array(names, dtype=object), number=number)
 
     def facts(self) -> dict[str, object]:
