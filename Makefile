@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	"$$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-MEMBERS := shared/console shared/backbone packages/trajectory[match,moving,pbf,sumo] packages/policy[metaworld,pusht,serve] apps/backbone apps/cli
+MEMBERS := shared/console shared/backbone packages/trajectory[match,moving,pbf,sumo] packages/policy[metaworld,pusht,robotics,serve] apps/backbone apps/cli
 POETRY := poetry==2.5.1
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint .venv/constraints.txt
@@ -56,7 +56,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/trajectory_speed.py
 	$(BIN)/python benchmarks/trajectory_la_serena.py
 	$(BIN)/python benchmarks/policy_speed.py
-	@echo "More, hours in all: python benchmarks/{backbone_attention,backbone_idle,backbone_study,policy_curve,policy_metaworld,policy_serve,trajectory_sf,trajectory_sharpness,trajectory_what_if,trajectory_audit,trajectory_scale}.py --help"
+	@echo "More, hours in all: python benchmarks/{backbone_attention,backbone_idle,backbone_study,policy_curve,policy_arms,policy_serve,trajectory_sf,trajectory_sharpness,trajectory_what_if,trajectory_audit,trajectory_scale}.py --help"
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import arrays
 
 from suffuse.backbone import Calibration, accelerate, calibrate
 from suffuse.backbone.engine import ShortcutError
-from suffuse.backbone.shortcuts import BlockAdaptiveCache, DeltaCache, best_updates, bubbling_union
+from suffuse.backbone.shortcuts import (
+    BlockAdaptiveCache,
+    DeltaCache,
+    PartStatistics,
+    best_updates,
+    bubbling_union,
+    schedule_updates,
+    shared_updates,
+)
 
 STEPS = 12
 
@@ -52,6 +60,50 @@ def test_bubbling_by_hand() -> None:
         "ff1": {0, 2, 3},
     }
     assert bubbling_union(updates, ["ff0", "ff1", "ff2"], change, 0) == updates
+
+
+def statistics(seed: int, parts: int = 3, steps: int = 8) -> dict[str, PartStatistics]:
+    rng = np.random.default_rng(seed)
+    return {
+        f"part{number}": PartStatistics(
+            flops=1.0 + number, similarity=rng.uniform(size=(steps, steps)), spread=0.0, change=float(rng.random()),
+            feed_forward=bool(number % 2),
+        )
+        for number in range(parts)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", [0.3, 0.5, 0.52, 0.7, 0.9])
+def test_shared_updates_are_the_best_for_all_parts_together(budget: float) -> None:
+    """By brute force; a step that the budget does not reach for all is that of the first parts."""
+    for seed in range(5):
+        parts = statistics(seed)
+        updates, fraction = shared_updates(parts, 6.0, budget)
+        costs = [part.flops for part in parts.values()]
+        spent = sum(cost * len(chosen) for cost, chosen in zip(costs, updates.values(), strict=True))
+        assert fraction == pytest.approx(spent / 48)
+        assert fraction <= budget
+        common = set.intersection(*(set(chosen) for chosen in updates.values()))
+        extra = [set(chosen) - common for chosen in updates.values()]
+        assert len(set.union(*extra)) <= 1
+        assert extra == sorted(extra, key=len, reverse=True)
+        if not extra[0]:
+            total = sum(part.similarity for part in parts.values())
+            best = [
+                max(combinations(range(1, 8), count - 1), key=lambda rest: score(total, (0, *rest)))
+                for count in (len(common), len(common) - 1)
+            ]
+            assert common in [{0, *rest, 7} for rest in best]
+        assert budget - fraction < max(costs) / 48 + 1e-9 or len(common) == 8
+    assert {0, 7} <= common
+
+
+def test_idle_and_impossible_budgets_of_shared_updates() -> None:
+    parts = statistics(0)
+    assert shared_updates(parts, 6.0, 1.0) == (dict.fromkeys(parts, tuple(range(8))), 1.0)
+    assert schedule_updates(parts, 6.0, 1.0) == (dict.fromkeys(parts, tuple(range(8))), 1.0)
+    with pytest.raises(ShortcutError, match=r"budget 0.2 cannot be reached in 8 steps; the least is 0.25"):
+        shared_updates(parts, 6.0, 0.2)
 
 
 def test_parts_run_in_their_update_steps_only(make_denoiser) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from suffuse.backbone.engine.budget import check_budget
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.session import Session
 from suffuse.backbone.engine.shortcut import Shortcut
-from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache, schedule_updates
+from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache, schedule_updates, shared_updates
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
 from suffuse.backbone.shortcuts.forecast_cache import MOST_MEMORY, DeltaRecorder, ForecastCache, schedule_runs
@@ -24,6 +24,8 @@ from suffuse.backbone.shortcuts.registry import shortcut as by_name
 
 Generate = Callable[[int], Tensor]
 FORMAT = 1
+TOLERANCE = 1.05
+"""Settings may take this much of their budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +88,8 @@ def calibrate(
 ) -> Calibration:
     """Find the settings of a shortcut for a budget.
 
-    For block-adaptive-cache and forecast-cache, what parts give is recorded in full generations. For other shortcuts
-    several settings, all for the same budget, are tried, and the one whose samples stay nearest to the full ones wins.
+    For block-adaptive-cache and forecast-cache, what parts give is recorded in full generations. For all but the latter
+    several settings of the same budget are tried, and the one whose samples stay nearest to the full ones wins.
 
     Args:
         target: A pipeline or a denoiser, as for `accelerate`.
@@ -111,17 +113,47 @@ def calibrate(
                 between(episode)
         return session
 
-    def ignored(episode: int) -> None:
-        generate(episode)
+    def record(plugin: Shortcut) -> list[Tensor]:
+        """Full generations, watched."""
+        samples: list[Tensor] = []
+        run(plugin, lambda episode: samples.append(generate(episode)))
+        return samples
+
+    def best_of(tried: Sequence[Shortcut], references: Sequence[Tensor]) -> tuple[float, float, Shortcut]:
+        """The error of the settings with the smallest one, the share of the work that was done, and the settings."""
+        trials, reason = [], ""
+        for candidate in tried:
+            errors: list[float] = []
+
+            def compared(episode: int, errors: list[float] = errors) -> None:
+                difference = generate(episode).double() - references[episode].double()
+                errors.append(float(difference.norm() / references[episode].double().norm()))
+
+            try:
+                session = run(candidate, compared)
+            except ShortcutError as why:
+                reason = str(why)
+                continue
+            fraction = session.report().fraction
+            if fraction > TOLERANCE * budget:
+                reason = f"the work was {fraction:.2f} of the full one"
+                continue
+            trials.append((sum(errors) / episodes, fraction, candidate))
+        if not trials:
+            raise ShortcutError(f"{shortcut} cannot keep budget {budget} with any of its settings: {reason}")
+        return min(trials, key=lambda trial: trial[0])
 
     error: float | None = None
     spread: float | None = None
     if shortcut == BlockAdaptiveCache.name:
         recorder = Recorder()
-        run(recorder, ignored)
+        references = record(recorder)
         parts, full = recorder.statistics()
-        updates, fraction = schedule_updates(parts, full, budget)
         count = len(next(iter(parts.values())).similarity)
+        plans = [schedule(parts, full, budget) for schedule in (shared_updates, schedule_updates)]
+        tried = [BlockAdaptiveCache(steps=count, updates=updates) for updates, _ in plans]
+        error, _, best = best_of(tried, references)
+        updates, fraction = plans[next(number for number, one in enumerate(tried) if one is best)]
         settings: dict[str, Any] = {
             "steps": count,
             "updates": {name: list(chosen) for name, chosen in updates.items()},
@@ -129,7 +161,7 @@ def calibrate(
         spread = float(np.mean([part.spread for part in parts.values()]))
     elif shortcut == ForecastCache.name:
         deltas = DeltaRecorder()
-        run(deltas, ignored)
+        record(deltas)
         grams, costs = deltas.grams()
         schedule = schedule_runs(grams, costs, budget, memory=MOST_MEMORY)
         fraction = schedule.fraction
@@ -143,22 +175,7 @@ def calibrate(
         }
     else:
         references = [generate(episode) for episode in range(episodes)]
-        trials = []
-        for candidate in candidates(by_name(shortcut, budget=budget)):
-            errors: list[float] = []
-
-            def compared(episode: int, errors: list[float] = errors) -> None:
-                difference = generate(episode).double() - references[episode].double()
-                errors.append(float(difference.norm() / references[episode].double().norm()))
-
-            try:
-                session = run(candidate, compared)
-            except ShortcutError:
-                continue  # this candidate cannot keep the budget
-            trials.append((sum(errors) / episodes, session.report().fraction, candidate))
-        if not trials:
-            raise ShortcutError(f"{shortcut} cannot keep budget {budget} with any of its settings")
-        error, fraction, best = min(trials, key=lambda trial: trial[0])
+        error, fraction, best = best_of(candidates(by_name(shortcut, budget=budget)), references)
         settings = asdict(best)
     return Calibration(
         shortcut=shortcut,

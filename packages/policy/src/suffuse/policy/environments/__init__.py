@@ -10,9 +10,10 @@ from suffuse.policy.environments.evaluation import (
     wilson_interval,
 )
 from suffuse.policy.environments.pusht_pictures import PushTCamera, seen_pictures, with_pictures
-from suffuse.policy.environments.task import METAWORLD, PUSHT, TASKS, Episode, Task, task_by_name
+from suffuse.policy.environments.task import FETCH, METAWORLD, PUSHT, TASKS, Episode, Task, task_by_name
 
 __all__ = [
+    "FETCH",
     "METAWORLD",
     "PUSHT",
     "TASKS",

@@ -44,7 +44,7 @@ def with_pictures(demonstrations: Demonstrations, *, on_row: Callable[[], None] 
         DataError: there is no `state` of five numbers.
         TaskError: gym-pusht is not installed.
     """
-    states = _states(demonstrations)
+    states = recorded_states(demonstrations)
     camera = PushTCamera()
     pictures = np.empty((len(states), 96, 96, 3), dtype=np.uint8)
     try:
@@ -72,7 +72,8 @@ def seen_pictures(demonstrations: Demonstrations) -> Demonstrations:
     return demonstrations.with_columns(agent_pos=state[:, :2].astype(np.float32)).only(("agent_pos", PIXELS, ACTION))
 
 
-def _states(demonstrations: Demonstrations) -> Float[np.ndarray, "rows 5"]:
+def recorded_states(demonstrations: Demonstrations) -> Float[np.ndarray, "rows 5"]:
+    """Disc x and y, T x and y, angle of every row. Raises DataError if they are not recorded."""
     state = demonstrations.columns.get("state")
     if state is None or state.shape[1:] != (STATE_SIZE,):
         found = "missing" if state is None else f"of shape {state.shape[1:]}"

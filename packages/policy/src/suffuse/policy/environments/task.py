@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from suffuse.policy.environments import metaworld
+from suffuse.policy.environments import fetch, metaworld
 from suffuse.policy.errors import TaskError
 
 Observation = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -95,7 +95,21 @@ METAWORLD = tuple(
 )
 """What a robot arm does at a table (Yu et al. 2019): success is Metaworld's."""
 
-TASKS: dict[str, Task] = {task.name: task for task in (PUSHT, *METAWORLD)}
+FETCH = tuple(
+    Task(
+        name=fetch.id_of(name),
+        max_steps=fetch.MAX_STEPS,
+        fps=fetch.FPS,
+        options={"render_mode": "rgb_array"},
+        register=fetch.register_fetch,
+        extra="robotics",
+        is_success=lambda info: bool(info["is_success"] > 0.5),
+    )
+    for name in fetch.NAMES
+)
+"""What the Fetch arm does at a table (Plappert et al. 2018): success is Gymnasium-Robotics'."""
+
+TASKS: dict[str, Task] = {task.name: task for task in (PUSHT, *FETCH, *METAWORLD)}
 
 
 def task_by_name(name: str) -> Task:

@@ -1,5 +1,6 @@
 """Scripted experts: demonstrations without a human."""
 
+from suffuse.policy.experts.fetch_actor import FetchActor
 from suffuse.policy.experts.metaworld_actor import MetaworldActor
 from suffuse.policy.experts.pusht_actor import PlannerActor
 from suffuse.policy.experts.pusht_planner import PlannerConfig, Push, PushTPlanner
@@ -8,6 +9,7 @@ from suffuse.policy.experts.scripted import EXPERTS, Expert, expert_for
 __all__ = [
     "EXPERTS",
     "Expert",
+    "FetchActor",
     "MetaworldActor",
     "PlannerActor",
     "PlannerConfig",

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from suffuse.policy.environments.actors import Actor
-from suffuse.policy.environments.task import METAWORLD, PUSHT, Observation, Task
+from suffuse.policy.environments.task import FETCH, METAWORLD, PUSHT, Observation, Task
 from suffuse.policy.errors import TaskError
+from suffuse.policy.experts.fetch_actor import FetchActor
 from suffuse.policy.experts.metaworld_actor import MetaworldActor
 from suffuse.policy.experts.pusht_actor import PlannerActor
 from suffuse.policy.experts.pusht_planner import pose_of
@@ -39,8 +40,8 @@ def pusht_state(seen: Observation) -> dict[str, Float32[np.ndarray, "..."]]:
     return {"state": np.array([*seen["agent_pos"], x, y, angle % (2 * np.pi)], dtype=np.float32)}
 
 
-def metaworld_state(seen: Observation) -> dict[str, Float32[np.ndarray, "..."]]:
-    """`state` as Metaworld shows it."""
+def shown_state(seen: Observation) -> dict[str, Float32[np.ndarray, "..."]]:
+    """`state` as the task shows it."""
     return {"state": seen["state"].astype(np.float32)}
 
 
@@ -50,13 +51,14 @@ EXPERTS: dict[str, Expert] = {
     ),
     **{
         task.name: Expert(
-            make=MetaworldActor,
-            record=metaworld_state,
+            make=make,
+            record=shown_state,
             longest=task.max_steps,
-            words=f"{task.name.partition('/')[2].removesuffix('-v3').replace('-', ' ').capitalize()}.",
+            words=f"{task.name.partition('/')[2].rpartition('-v')[0].replace('-', ' ').capitalize()}.",
             pushed=(0, 1, 2),
         )
-        for task in METAWORLD
+        for make, tasks in ((FetchActor, FETCH), (MetaworldActor, METAWORLD))
+        for task in tasks
     },
 }
 """By the name of the task."""

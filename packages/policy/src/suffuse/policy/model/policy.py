@@ -65,6 +65,7 @@ class DiffusionPolicy(PretrainedModel):
         sampler: how chunks are drawn unless `use_sampler` says otherwise: ddpm, ddim, dpm, flow or mean.
         sampling_steps: denoising steps of a chunk.
         crop: share of an image's height and width that is seen.
+        keypoints: places that are looked for in every image.
         task: what the policy was trained for, in a word.
 
     Raises ValueError for arguments that do not fit together.
@@ -87,6 +88,7 @@ class DiffusionPolicy(PretrainedModel):
         sampler: Sampler = "ddim",
         sampling_steps: int = 10,
         crop: float = 0.875,
+        keypoints: int = 32,
         task: str = "",
     ) -> None:
         super().__init__()
@@ -109,7 +111,7 @@ class DiffusionPolicy(PretrainedModel):
             raise ValueError(f"denoiser type is {kind!r}; it must be one of {', '.join(DENOISERS)}")
         self.shapes = shapes
         self.process = NoiseProcess(**(noise or {}))
-        self.encoder = ObservationEncoder(shapes, crop=crop)
+        self.encoder = ObservationEncoder(shapes, crop=crop, keypoints=keypoints)
         self.action_normaliser = Normaliser((horizon, action_size))
         self.network: Network = DENOISERS[kind](
             action_size=action_size,

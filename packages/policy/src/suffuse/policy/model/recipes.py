@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from suffuse.backbone.train import TrainConfig
+from suffuse.policy.environments.fetch import of_fetch
 from suffuse.policy.environments.metaworld import of_metaworld
 from suffuse.policy.environments.pusht_geometry import SIDE, with_mirror_images
-from suffuse.policy.environments.pusht_pictures import seen_pictures
+from suffuse.policy.environments.pusht_pictures import PIXELS, seen_pictures
+from suffuse.policy.environments.pusht_sight import PushTSights
 from suffuse.policy.errors import ModelError
+from suffuse.policy.model.sight import Sight
 from suffuse.policy.model.training import Recipe
 
 
@@ -77,6 +80,36 @@ def pusht_image(*, steps: int = 100_000, seed: int = 0, batch: int = 64, learnin
     )
 
 
+def pusht_sight(*, steps: int = 4_500, seed: int = 0, batch: int = 64, learning_rate: float = 1e-3) -> Recipe:
+    """PushT from pictures of 96 x 96 and where the disc is: the eyes of a policy of keypoints. 45 minutes on one core.
+
+    A ResNet-18 learns where the corners of bar and stem are in pictures of states near the demonstrated ones; the
+    policy, the shipped one or that of `--init`, then acts on the corners that it sees.
+    """
+    return Recipe(
+        columns=("state",),
+        observations=("agent_pos", PIXELS),
+        sight=Sight(
+            init="pusht", keypoints="environment_state", pixels=PIXELS, shape=(96, 96, 3), side=SIDE,
+            pictures=PushTSights,
+        ),
+        train=TrainConfig(
+            steps=steps,
+            learning_rate=learning_rate,
+            warmup_steps=min(200, steps // 10),
+            weight_decay=1e-3,
+            ema_decay=0.998,
+            mixed_precision="bf16",
+            log_every=20,
+            evaluate_every=max(steps // 15, 1),
+            checkpoint_every_steps=250,
+            seed=seed,
+        ),
+        batch=batch,
+        held_out=0.1,
+    )  # fmt: skip
+
+
 def metaworld(*, steps: int = 3_000, seed: int = 0, batch: int = 128, learning_rate: float = 1e-3) -> Recipe:
     """A task of Metaworld from its state, which shows the step before too: minutes on one core.
 
@@ -111,8 +144,14 @@ def metaworld(*, steps: int = 3_000, seed: int = 0, batch: int = 128, learning_r
     )
 
 
+def fetch(*, steps: int = 3_000, seed: int = 0, batch: int = 128, learning_rate: float = 1e-3) -> Recipe:
+    """A task of the Fetch arm from its state, which holds velocities and the goal: minutes on one core."""
+    return replace(metaworld(steps=steps, seed=seed, batch=batch, learning_rate=learning_rate), prepare=of_fetch)
+
+
 RECIPES: dict[str, Callable[..., Recipe]] = {
-    "pusht": pusht, "pusht-bc": pusht_bc, "pusht-image": pusht_image, "metaworld": metaworld,
+    "pusht": pusht, "pusht-bc": pusht_bc, "pusht-image": pusht_image, "pusht-sight": pusht_sight,
+    "metaworld": metaworld, "fetch": fetch,
 }  # fmt: skip
 
 

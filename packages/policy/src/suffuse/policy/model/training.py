@@ -15,6 +15,8 @@ from suffuse.policy.data.demonstrations import ACTION, Demonstrations
 from suffuse.policy.data.windows import Batch, WindowBatches
 from suffuse.policy.errors import DataError, ModelError
 from suffuse.policy.model.policy import DiffusionPolicy
+from suffuse.policy.model.pretrained import load_policy
+from suffuse.policy.model.sight import Sight, train_sight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Recipe:
         held_out: share of the episodes that is only measured, in [0, 1).
         action_steps: actions of a chunk that the finished policy carries out; None: as many as windows are made for.
         prepare: makes of demonstrations as they come those that are trained on (columns, augmentation).
+        sight: with it, what is trained are the eyes of a policy that is there already, and `policy` is not looked at.
     """
 
     columns: tuple[str, ...]
@@ -42,11 +45,14 @@ class Recipe:
     held_out: float = 0.0
     action_steps: int | None = None
     prepare: Callable[[Demonstrations], Demonstrations] | None = None
+    sight: Sight | None = None
 
     def summary(self) -> dict[str, Any]:
         """The recipe as plain values, for run.json and logs."""
         plain = asdict(self)
         plain["prepare"] = self.prepare.__name__ if self.prepare else None
+        if self.sight is not None:
+            plain["sight"]["pictures"] = self.sight.pictures.__name__
         return plain
 
 
@@ -155,13 +161,19 @@ def train_policy(
 ) -> DiffusionPolicy:
     """Train on demonstrations; checkpoints go to `directory/run`, the averaged model to `directory`.
 
-    With `init`, training begins with that policy's weights and normalisers instead of fresh ones.
+    With `init`, training begins with that policy's weights and normalisers instead of fresh ones; a recipe with a
+    `sight` teaches it to see.
 
     Raises:
         DataError: the demonstrations cannot be split as the recipe wants.
         ModelError: `init` is not of the recipe's make.
     """
     train_on, measured = split(demonstrations, recipe.held_out, recipe.train.seed)
+    if recipe.sight is not None:
+        return train_sight(
+            train_on, measured, directory, recipe.sight, recipe.train, batch=recipe.batch, resume=resume,
+            blind=init if init is not None else load_policy(recipe.sight.init),
+        )  # fmt: skip
     if recipe.prepare is not None:
         train_on = recipe.prepare(train_on)
         measured = recipe.prepare(measured) if measured is not None else None

@@ -6,6 +6,7 @@ from suffuse.backbone.shortcuts.block_adaptive_cache import (
     best_updates,
     bubbling_union,
     schedule_updates,
+    shared_updates,
 )
 from suffuse.backbone.shortcuts.centroid_attention import CentroidAttention
 from suffuse.backbone.shortcuts.clustered_attention import Centroids, Work, cluster, clustered_attention, first_centres
@@ -82,6 +83,7 @@ __all__ = [
     "schedule_runs",
     "schedule_updates",
     "set_prices",
+    "shared_updates",
     "shortcut",
     "sort_neurons",
     "spans_between",

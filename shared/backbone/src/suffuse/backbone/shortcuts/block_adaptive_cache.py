@@ -5,7 +5,9 @@ that part. Update steps come from calibration: the similarity of a part's output
 several generations, and a dynamic programme finds the steps that keep what is reused most like what it stands for
 (adaptive caching scheduler). A feed-forward part that is renewed while parts behind it are not carries the errors of
 its reused inputs onward; therefore the feed-forward parts that change most also take over all update steps of those
-behind them (bubbling union).
+behind them (bubbling union). Or all parts share their update steps, which the same programme finds for the sum of their
+similarities (the paper's unified schedule): then nothing is carried onward. In the paper's table the first does better;
+it depends on the model, so calibration keeps whichever ends nearer to what is generated in full.
 
 Where the paper sums similarities of neighbouring steps, its released code sums those of each step to the update that
 serves it; this follows the code. Unlike there, several generations are measured and not one, the first and the last
@@ -181,7 +183,7 @@ def schedule_updates(
     than the budget.
     """
     check_budget(budget)
-    steps = len(next(iter(parts.values())).similarity)
+    steps = _steps_of(parts)
     tables = {name: best_updates(part.similarity, steps) for name, part in parts.items()}
     order = [name for name, part in parts.items() if part.feed_forward]
     change = {name: part.change for name, part in parts.items()}
@@ -191,13 +193,10 @@ def schedule_updates(
         return bubbling_union(chosen, order, change, bubbles)
 
     def fraction_of(updates: Mapping[str, set[int]]) -> float:
-        left_out = sum(parts[name].flops * (steps - len(chosen)) for name, chosen in updates.items())
-        return 1 - left_out / (full * steps)
+        return _fraction(parts, full, updates)
 
     counts = dict.fromkeys(parts, 1)
-    least = fraction_of(updates_of(counts))
-    if least > budget:
-        raise ShortcutError(f"budget {budget} cannot be reached in {steps} steps; the least is {least:.2f}")
+    _check_least(fraction_of(updates_of(counts)), budget, steps)
     while counts[order[0] if order else next(iter(counts))] < steps:
         more = {name: count + 1 for name, count in counts.items()}
         if fraction_of(updates_of(more)) > budget:
@@ -218,3 +217,60 @@ def schedule_updates(
                 worth_trying.add(name)
     updates = updates_of(counts)
     return {name: tuple(sorted(chosen)) for name, chosen in updates.items()}, fraction_of(updates)
+
+
+def shared_updates(
+    parts: Mapping[str, PartStatistics], full: float, budget: float
+) -> tuple[dict[str, tuple[int, ...]], float]:
+    """The best update steps that all parts share, so that none meets what another one has kept from another step.
+
+    They are those of the dynamic programme for the sum of all parts' similarities. What the budget has left for a part
+    of one step more goes to the first parts in it. Returns and raises what `schedule_updates` does.
+    """
+    check_budget(budget)
+    steps = _steps_of(parts)
+    similarity = np.sum([part.similarity for part in parts.values()], axis=0)
+    table = best_updates(similarity, steps)
+    chosen = [tuple(sorted({*table[count][1], steps - 1})) for count in range(1, steps + 1)]
+    fitting = [one for one in chosen if _fraction(parts, full, dict.fromkeys(parts, one)) <= budget]
+    _check_least(_fraction(parts, full, dict.fromkeys(parts, chosen[0])), budget, steps)
+    shared = max(fitting, key=len)
+    updates = {name: set(shared) for name in parts}
+    more = next((one for one in chosen if len(one) > len(shared)), None)
+    if more is not None:
+        # The larger set without the step of it that is missed least; then that step again, as far as the budget goes.
+        without = {step: [other for other in more if other != step] for step in more[1:-1]}
+        missed = max(without, key=lambda step: _score(similarity, without[step]))
+        trial = {name: set(without[missed]) for name in parts}
+        for name in parts:
+            trial[name].add(missed)
+            if _fraction(parts, full, trial) > budget:
+                trial[name].remove(missed)
+                break
+        if any(missed in chosen for chosen in trial.values()):
+            updates = trial
+    return {name: tuple(sorted(one)) for name, one in updates.items()}, _fraction(parts, full, updates)
+
+
+def _score(similarity: Float[np.ndarray, "k k"], updates: Sequence[int]) -> float:
+    """The sum that `best_updates` makes largest, of given updates."""
+    served = np.searchsorted(updates, np.arange(len(similarity)), side="right") - 1
+    return float(similarity[np.asarray(updates)[served], np.arange(len(similarity))].sum())
+
+
+def _steps_of(parts: Mapping[str, PartStatistics]) -> int:
+    return len(next(iter(parts.values())).similarity)
+
+
+def _fraction(
+    parts: Mapping[str, PartStatistics], full: float, updates: Mapping[str, set[int] | tuple[int, ...]]
+) -> float:
+    """The share of the full work that updates leave."""
+    steps = _steps_of(parts)
+    left_out = sum(parts[name].flops * (steps - len(chosen)) for name, chosen in updates.items())
+    return 1 - left_out / (full * steps)
+
+
+def _check_least(least: float, budget: float, steps: int) -> None:
+    if least > budget:
+        raise ShortcutError(f"budget {budget} cannot be reached in {steps} steps; the least is {least:.2f}")

@@ -86,6 +86,7 @@ class _CentroidPlayer(Player):
         self._centroids: dict[tuple[str, int], tuple[int, Centroids]] = {}  # and the step they are of
         self._work = 0.0  # of a whole call of the denoiser
         self._dense = 0.0  # of it, in attention that can be sparse
+        self._asked = False
         self._share: float | None = None if settings.density is None else -1.0
 
     def begin(self, moment: Moment, profile: Profile | None) -> None:
@@ -93,19 +94,25 @@ class _CentroidPlayer(Player):
         if settings.budget is None or profile is None or moment.step == 0:
             return
         self._work = profile.flops * moment.samples
-        if self._share is None and self._dense and moment.step > 1:
+        if self._share is None and self._asked and moment.step > 1:
             # What the sparse steps may spend on attention: the first two and the last step are dense.
             light = moment.steps - 3
             saving = (1 - settings.budget) * self._work * moment.steps
-            self._share = 1 - saving / (light * self._dense) if light > 0 else -1.0
+            self._share = 1 - saving / (light * self._dense) if light > 0 and self._dense else -1.0
             if not 0 < self._share < 1:
                 least = 1 - max(light, 0) * self._dense / (moment.steps * self._work)
+                if not self._dense:
+                    raise ShortcutError(
+                        f"budget {settings.budget} cannot be reached: no attention is among at least"
+                        f" {settings.least_tokens} tokens without a mask, so that none can be left out"
+                    )
                 raise ShortcutError(
                     f"budget {settings.budget} cannot be reached: attention among many tokens is"
                     f" {self._dense / self._work:.0%} of the work; the least is above {least:.2f}"
                 )
 
     def around(self, call: SiteCall) -> Any:
+        self._asked = True
         with _Replacement(self, call):
             return call.run()
 
