@@ -68,6 +68,15 @@ def test_a_film_has_a_picture_before_and_after_every_step() -> None:
         film(PUSHT, Still(), [])
 
 
+def test_a_film_of_every_second_step_has_the_end_too() -> None:
+    (whole,) = film(replace(PUSHT, max_steps=5), Still(), [7], height=40)
+    (made,) = film(replace(PUSHT, max_steps=5), Still(), [7], height=40, every=2)
+    np.testing.assert_array_equal(made.frames, whole.frames[[0, 2, 4, 5]])
+    assert made.rewards == whole.rewards
+    for step in (0, 2, 4, 5):
+        np.testing.assert_array_equal(made.cell(step), whole.cell(step))
+
+
 def test_a_grid_has_every_picture_in_its_place() -> None:
     cells = [np.full((3, 4, 3), number, np.uint8) for number in range(5)]
     sheet = grid(cells, 3, gap=2)
@@ -220,7 +229,7 @@ def test_show_writes_each_kind(call: Callable[..., tuple[int, str]], policy: Dif
     assert call("chunk", "--model", "model", "--chunks", 2, "--at", 2, "--steps", 2, "--out", "b.png")[0] == 0
     (tmp_path / "r.json").write_text(json.dumps(result()))
     assert "1 points written" in call("curve", "r.json", "--out", "c.png")[1]
-    assert {"a.gif", "a.png", "b.png", "c.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"a.gif", "a.png", "b.png", "c.png", "c.png.run.json"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_show_refuses_what_it_cannot_use(call: Callable[..., tuple[int, str]]) -> None:
@@ -232,6 +241,9 @@ def test_show_refuses_what_it_cannot_use(call: Callable[..., tuple[int, str]]) -
         ("curve", "r.json", "--out", "a.gif"): "must be one of .png",
         ("curve", "nowhere.json", "--out", "a.png"): "nowhere.json: there is no such file",
         ("chunk", "--model", "random", "--out", "a.png"): "random draws no chunks",
+        ("chunk", "--every", "3", "--out", "a.png"): "--every does not concern show chunk",
+        ("curve", "r.json", "--first-seed", "3", "--out", "a.png"): "--first-seed does not concern show curve",
+        ("episodes", "--title", "Six", "--out", "a.png"): "--title does not concern show episodes",
     }.items():
         code, text = call(*arguments)
         assert (code, said in text) == (2, True), (arguments, text)

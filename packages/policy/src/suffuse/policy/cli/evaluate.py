@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suffuse.backbone import use_threads
-from suffuse.console import Threads, check_writable, progress, whole, write_json
+from suffuse.console import Threads, check_writable, progress, say, whole, write_json
 from suffuse.policy.api import evaluate as evaluate_model
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import (
@@ -26,6 +26,9 @@ from suffuse.policy.cli.options import (
     checked_shortcut,
 )  # fmt: skip
 from suffuse.policy.environments.evaluation import FIRST_HELD_OUT_SEED, Evaluation
+
+FEW = 10
+"""Episodes below which resampling them says too little of others."""
 
 
 def table(result: Evaluation) -> Table:
@@ -85,3 +88,5 @@ def evaluate(
     if json_out is not None:
         write_json(json_out, result.to_dict())
     Console().print(table(result))
+    if episodes < FEW:
+        say(f"{episodes} episodes say little: below {FEW}, the interval of the reward is too narrow", style="yellow")

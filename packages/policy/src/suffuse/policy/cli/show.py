@@ -1,5 +1,7 @@
 """`show`: episodes side by side, how a chunk is denoised, success against CPU time."""
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +30,21 @@ from suffuse.policy.show.denoising import plot_chunk, watch_chunk
 from suffuse.policy.show.episodes import film, plot_episodes
 from suffuse.policy.show.pictures import MOVING, STILL, check_picture_suffix
 
-KINDS = ("episodes", "chunk", "curve")
+EPISODES = frozenset({"model", "env", "first_seed", "scheduler", "steps", "action_steps"})
+KINDS = {
+    "episodes": EPISODES | {"episodes", "every"},
+    "chunk": EPISODES | {"at", "chunks"},
+    "curve": frozenset({"results", "title"}),
+}
+"""What there is to draw, and the options that concern it."""
+
+
+def check_options(kind: str, given: Mapping[str, object]) -> None:
+    """Raises ValueError for an option that another kind of picture has."""
+    usual = {name: value.default for name, value in inspect.signature(show).parameters.items()}
+    for name in sorted(frozenset().union(*KINDS.values()) - KINDS[kind] - {"results"}):
+        if given[name] != usual[name]:
+            raise ValueError(f"--{name.replace('_', '-')} does not concern show {kind}")
 
 
 @app.command()
@@ -58,10 +74,12 @@ def show(
         raise ValueError(f"KIND is {kind!r}, but must be one of {', '.join(KINDS)}")
     if (kind == "curve") != bool(results):
         raise ValueError("show curve takes files of evaluate --json, the other kinds take none")
+    check_options(kind, arguments)
     check_picture_suffix(out, STILL if kind == "curve" else (*STILL, *MOVING))
     if kind == "curve":
         points: list[CurvePoint] = [one for path in results or [] for one in read_points(path)]
         plot_curve(points, out, title=title)
+        write_run(out, "suffuse-policy", arguments, points=len(points))
         say(f"{len(points)} points written to {out}")
         return
     task = task_by_name(env)
@@ -69,8 +87,9 @@ def show(
     if kind == "episodes":
         with progress("episodes", episodes) as bar:
             films = film(
-                task, actor, range(first_seed, first_seed + episodes), on_end=lambda: bar.advance(bar.task_ids[0])
-            )
+                task, actor, range(first_seed, first_seed + episodes),
+                every=every if out.suffix.lower() in MOVING else 1, on_end=lambda: bar.advance(bar.task_ids[0]),
+            )  # fmt: skip
         plot_episodes(films, out, fps=task.fps, every=every)
         write_run(out, "suffuse-policy", arguments, successes=sum(one.success for one in films))
         say(f"{len(films)} episodes, {sum(one.success for one in films)} with success, written to {out}")

@@ -63,7 +63,7 @@ class FetchEnv(gymnasium.Env[State, Float[np.ndarray, " 4"]]):
     def __init__(self, name: str, *, render_mode: str | None = "rgb_array") -> None:
         register_fetch()
         self.render_mode = render_mode
-        settings = {"render_mode": render_mode, "width": PICTURE_SIDE, "height": PICTURE_SIDE}
+        settings: dict[str, Any] = {"render_mode": render_mode, "width": PICTURE_SIDE, "height": PICTURE_SIDE}
         world: Any = gymnasium.make(name, disable_env_checker=True, **settings).unwrapped
         self._world = world
         self.action_space = Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)

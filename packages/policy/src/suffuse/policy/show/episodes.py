@@ -30,32 +30,50 @@ MOMENTS = 7
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Film:
-    """One episode: what it looked like before the first step and after every one, and the best reward up to then."""
+    """One episode.
+
+    Attributes:
+        seed: of it.
+        frames: what it looked like before the first step, after each `every`th, and at its end.
+        rewards: the best one up to then, before the first step and after every one.
+        success: whether it succeeded.
+        every: steps from one frame to the next.
+    """
 
     seed: int
-    frames: UInt8[np.ndarray, "steps i j 3"]
+    frames: UInt8[np.ndarray, "frames i j 3"]
     rewards: tuple[float, ...]
     success: bool
+    every: int = 1
 
     def cell(self, step: int) -> Picture:
         """The episode after so many steps, or its end, with a caption; the frame's colour says how it ended."""
         last = len(self.rewards) - 1
         step = min(step, last)
         colour = UNDER_WAY if step < last else SUCCEEDED if self.success else FAILED
-        return captioned(self.frames[step], f"{self.seed}, step {step}: {self.rewards[step]:.2f}", colour)
+        frame = self.frames[-1 if step == last else step // self.every]
+        return captioned(frame, f"{self.seed}, step {step}: {self.rewards[step]:.2f}", colour)
 
 
 def film(
-    task: Task, actor: Actor, seeds: Sequence[int], *, height: int = 160, on_end: Callable[[], None] | None = None
+    task: Task,
+    actor: Actor,
+    seeds: Sequence[int],
+    *,
+    height: int = 160,
+    every: int = 1,
+    on_end: Callable[[], None] | None = None,
 ) -> list[Film]:
-    """Run an episode for each seed and keep what it looks like, `height` pixels high.
+    """Run an episode for each seed and keep what it looks like at every `every`th step, `height` pixels high.
 
     Raises:
-        ValueError: there are no seeds, or the height is below 16.
+        ValueError: there are no seeds, the height is below 16, or `every` below 1.
         TaskError: the task is not installed.
     """
-    if not seeds or height < 16:
-        raise ValueError(f"there are {len(seeds)} seeds and height is {height}; it takes at least 1 and 16")
+    if not seeds or height < 16 or every < 1:
+        raise ValueError(
+            f"there are {len(seeds)} seeds, height is {height} and every {every}; it takes at least 1, 16 and 1"
+        )
     environments = [task.make() for _ in seeds]
 
     def look(slot: int) -> Picture:
@@ -71,7 +89,8 @@ def film(
         while running:
             for slot, action in actor.act(running).items():
                 running[slot].step(action)
-                frames[slot].append(look(slot))
+                if running[slot].over or running[slot].steps % every == 0:
+                    frames[slot].append(look(slot))
                 rewards[slot].append(running[slot].max_reward)
                 if running[slot].over and on_end is not None:
                     on_end()
@@ -81,7 +100,8 @@ def film(
             environment.close()
     return [
         Film(
-            seed=episode.seed, frames=np.stack(frames[slot]), rewards=tuple(rewards[slot]), success=episode.success
+            seed=episode.seed, frames=np.stack(frames[slot]), rewards=tuple(rewards[slot]), success=episode.success,
+            every=every,
         )
         for slot, episode in episodes.items()
     ]  # fmt: skip
