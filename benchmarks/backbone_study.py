@@ -1,10 +1,11 @@
-"""Writes docs/backbone/study-dit.md and study-unet.md: all methods at equal work on the models of the study.
+"""Writes the tables of docs/backbone/study-dit.md and study-unet.md: all methods at equal work on the study's models.
 
-    python benchmarks/backbone_study.py dit --json rows.json
-    python benchmarks/backbone_study.py unet --json rows.json
+    python benchmarks/backbone_study.py dit
+    python benchmarks/backbone_study.py unet --budgets 0.3 0.4 0.5 0.6 0.8
     python benchmarks/backbone_study.py dit --rows rows.json more.json   # from rows that were measured before
 
-Half an hour each on one idle core; threads are pinned to one. cache-dit is compared where it is installed.
+An hour of one idle core for the transformer; threads are pinned to one. Stopped, the same command goes on where it was.
+cache-dit is compared where it is installed. Only what stands between the two markers of a page is replaced.
 """
 
 import argparse
@@ -15,67 +16,65 @@ from pathlib import Path
 import torch
 from machine import describe  # type: ignore[import-not-found]
 
-from suffuse.backbone_cli.study.benchmark import Row, benchmark, table
-from suffuse.backbone_cli.study.finer import finer_methods
-from suffuse.backbone_cli.study.methods import own_methods
-from suffuse.backbone_cli.study.peers import peer_methods
-from suffuse.backbone_cli.study.recipes import recipe
-from suffuse.backbone_cli.study.scene import GUIDANCE
-from suffuse.backbone_cli.study.shipped import load_judge, load_study
+from suffuse.backbone_cli.study.comparison import compare_on_study
+from suffuse.backbone_cli.study.rows import Row, table
+from suffuse.backbone_cli.study.scene import GUIDANCE, STEPS, TRUTH_STEPS
+from suffuse.console import check_writable
 
 DOCS = Path(__file__).parents[1] / "docs/backbone"
-BUDGETS = (0.3, 0.4, 0.6, 0.8)
-
-
-def measured(study: str, count: int, seeds: list[int], budgets: list[float], out: Path | None) -> list[Row]:
-    """All rows; `out` holds those that there are already, should this be stopped."""
-    rows: list[Row] = []
-
-    def keep(row: Row) -> None:
-        rows.append(row)
-        if out is not None:
-            out.write_text(json.dumps([row.to_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
-
-    return benchmark(
-        load_study(recipe(study)),
-        load_judge(),
-        [*peer_methods(), *own_methods(study), *finer_methods(study)],
-        budgets=budgets,
-        seeds=seeds,
-        count=count,
-        guidance=GUIDANCE,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-        keep=keep,
-    )
+BEGIN, END = "<!-- figures: written by benchmarks/backbone_study.py -->", "<!-- end of figures -->"
 
 
 def main() -> None:
-    """Measure, or read rows, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, or read rows, and write the table into the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=("dit", "unet"))
-    parser.add_argument("-n", type=int, default=60, help="samples of a seed")
+    parser.add_argument("-n", type=int, default=100, help="samples of a seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--budgets", type=float, nargs="+", default=list(BUDGETS))
-    parser.add_argument("--json", type=Path, help="file to write the rows to, as they come")
+    parser.add_argument("--budgets", type=float, nargs="+", default=[0.3, 0.4, 0.6, 0.8])
+    parser.add_argument("--methods", nargs="+", help="only methods whose names hold one of these words")
+    parser.add_argument("--json", type=Path, help="file to write the rows to (default: study-STUDY.json beside this)")
     parser.add_argument("--rows", type=Path, nargs="+", help="JSON files of `--json` or `suffuse backbone benchmark`")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    page, out = DOCS / f"study-{given.study}.md", given.json or Path(f"study-{given.study}.json")
+    check_writable(page)
+    around(page)
     if given.rows:
-        read = [Row(**row) for path in given.rows for row in json.loads(path.read_text())]
-        rows = list({(row.method, row.budget, row.seed): row for row in read}.values())  # the last of each
+        read = [Row(**row) for path in given.rows for row in json.loads(path.read_text(encoding="utf-8"))]
+        rows = list({row.key: row for row in read}.values())  # the last of each
     else:
-        rows = measured(given.study, given.n, given.seeds, given.budgets, given.json)
+        check_writable(out)
+        rows = compare_on_study(
+            given.study,
+            budgets=given.budgets,
+            seeds=given.seeds,
+            count=given.n,
+            words=given.methods,
+            out=out,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
     seeds = sorted({row.seed for row in rows})
-    where = f"rows of `suffuse backbone benchmark --study {given.study}`" if given.rows else describe()
+    counts = "/".join(str(count) for count in sorted({row.n for row in rows}))
     about = (
-        f"`python benchmarks/backbone_study.py {given.study} -n {rows[0].n} "
-        f"--seeds {' '.join(map(str, seeds))}`: {rows[0].n} samples of each of {len(seeds)} seed(s), "
-        f"guidance {GUIDANCE}, full = 30 Euler steps, PSNR to 200 steps from the same noise (± 95 % interval), "
-        f"FD-fashion-cnn to the real test images, one thread; {where}. Best first.\n"
+        f"`python benchmarks/backbone_study.py {given.study} -n {counts} --seeds {' '.join(map(str, seeds))}`; "
+        f"{describe()}. Each row is the mean over {len(seeds)} seed(s) of {counts} samples, guidance {GUIDANCE}. "
+        f"Full = {STEPS} Euler steps; PSNR is to {TRUTH_STEPS} steps from the same noise; FD-fashion-cnn is to the "
+        f"10,000 real test images. FD over full is paired, from the same noise (jackknife). ± is half a 95 % interval."
     )
-    page = DOCS / f"study-{given.study}.md"
-    page.write_text(f"# Study: {given.study}\n\n{about}\n{table(rows)}", encoding="utf-8")
+    before, after = around(page)  # again: notes may have been written meanwhile
+    text = f"{before}{BEGIN}\n\n{about}\n\n{table(rows)}\n{END}{after}"
+    page.write_text(text, encoding="utf-8")
     print(f"Written to {page}")
+
+
+def around(page: Path) -> tuple[str, str]:
+    """What stands before and after the figures of a page; nothing else in it is written over."""
+    text = page.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
+        raise SystemExit(f"{page} must hold, once each and in this order, {BEGIN} and {END}")
+    before, rest = text.split(BEGIN)
+    return before, rest.split(END)[1]
 
 
 if __name__ == "__main__":

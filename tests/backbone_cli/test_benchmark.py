@@ -1,17 +1,37 @@
 """The comparison on tiny models: what each row says is checked against a count of one's own."""
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from suffuse.backbone.shortcuts import ForecastCache
-from suffuse.backbone_cli.study import finer
-from suffuse.backbone_cli.study.benchmark import Row, benchmark, table
+from suffuse.backbone_cli.study import benchmark as comparing
+from suffuse.backbone_cli.study import finer, peers
+from suffuse.backbone_cli.study import scene as scenes
+from suffuse.backbone_cli.study.benchmark import benchmark
+from suffuse.backbone_cli.study.errors import StudyError
 from suffuse.backbone_cli.study.flow import sample, start
 from suffuse.backbone_cli.study.measures import psnr
-from suffuse.backbone_cli.study.methods import CalibratedShortcut, FewerSteps, OwnShortcut
+from suffuse.backbone_cli.study.methods import CalibratedShortcut, FewerSteps, Method, OwnShortcut
 from suffuse.backbone_cli.study.peers import CacheDit, DiffusersHook, first_block_cache, mag_cache, taylor_seer
+from suffuse.backbone_cli.study.progress import Progress
+from suffuse.backbone_cli.study.rows import FLOOR, Row, table
+from suffuse.backbone_cli.study.scene import STEPS, Scene, TooMuchWorkError
+
+TRUTH = 40
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few samples to tune on, and a coarser truth."""
+    monkeypatch.setattr(comparing, "TUNING_SAMPLES", 2)
+    monkeypatch.setattr(scenes, "TRUTH_STEPS", TRUTH)
+    monkeypatch.setattr(peers, "THRESHOLDS", (0.01, 0.5))
+    monkeypatch.setattr(peers, "MAGNITUDES", ((0.5, 4, 0.1),))
+    monkeypatch.setattr(peers, "INTERVALS", (4,))
 
 
 def test_rows_of_a_transformer(tiny, judge) -> None:
@@ -35,7 +55,7 @@ def test_rows_of_a_transformer(tiny, judge) -> None:
 
     labels = torch.arange(4)
     with torch.no_grad():
-        some, fine = (sample(model, labels, start(labels, 3), steps=steps, guidance=2.0) for steps in (15, 200))
+        some, fine = (sample(model, labels, start(labels, 3), steps=steps, guidance=2.0) for steps in (15, TRUTH))
     assert fewer.psnr_db == pytest.approx(float(psnr(some, fine).mean()), abs=1e-3)
     assert fewer.accuracy == float(judge.recognised(some, labels).mean())
     assert fewer.fd == pytest.approx(judge.distance(some), abs=1e-3)
@@ -57,17 +77,58 @@ def test_other_numbers_of_steps_for_the_same_work(tiny, judge, monkeypatch) -> N
     """And a library that is not installed."""
     monkeypatch.setattr(finer, "FINER", (12, 10))
     monkeypatch.setitem(sys.modules, "cache_dit", None)
-    kept = []
     methods = [finer.FinerShortcut("finer", "forecast-cache"), CacheDit()]
-    rows = benchmark(
-        tiny("dit"), judge, methods, budgets=[0.3, 0.05], seeds=[0], count=2, guidance=1.0, keep=kept.append
-    )
-    assert kept == rows
+    rows = benchmark(tiny("dit"), judge, methods, budgets=[0.3, 0.05], seeds=[0], count=2, guidance=1.0)
     _, found, absent, missed, _ = rows
     assert found.settings in ("12 steps, calibrated for 0.3", "10 steps, calibrated for 0.3")
     assert found.flops_fraction == pytest.approx(0.3, rel=0.05)
     assert absent.why_not == "not installed: pip install cache-dit transformers"
     assert "cannot be reached in 10 steps" in missed.why_not
+
+
+def test_a_stopped_comparison_goes_on(tiny, judge, tmp_path: Path) -> None:
+    """With the rows there are, without tuning again, and with those of real images."""
+    path, about = tmp_path / "rows.json.partial", {"n": 2}
+    told: list[str] = []
+
+    def run(budgets: list[float], methods: list[Method]) -> list[Row]:
+        return benchmark(
+            tiny("dit"),
+            judge,
+            methods,
+            budgets=budgets,
+            seeds=[0],
+            count=2,
+            guidance=1.0,
+            real=lambda count, seed: torch.full((count, 1, 32, 32), float(seed)),
+            progress=Progress.resume(path, about),
+            say=told.append,
+        )
+
+    forecast = OwnShortcut("forecast", lambda budget: ForecastCache(budget=budget))
+    first = run([0.5], [FewerSteps(), forecast])
+    assert [row.method for row in first] == [FLOOR, "full", "fewer steps", "forecast"]
+    assert first[0].fd == pytest.approx(judge.distance(torch.zeros(2, 1, 32, 32)), abs=1e-3)
+    tried = json.loads(path.read_text())["tried"]
+    assert tried["forecast"]["defaults at 0.5"][0] == pytest.approx(0.5, rel=0.05)
+    told.clear()
+    again = run([0.5, 0.7], [FewerSteps(), forecast])
+    assert again[:4] == first
+    assert [(row.method, row.budget) for row in again[4:]] == [("fewer steps", 0.7), ("forecast", 0.7)]
+    assert sum(line.startswith("seed") for line in told) == 2
+    with pytest.raises(StudyError, match="is of a stopped comparison with"):
+        Progress.resume(path, {"n": 3})
+    path.write_text("{}")
+    with pytest.raises(StudyError, match="holds no comparison to go on with"):
+        Progress.resume(path, about)
+
+
+def test_a_trial_that_takes_too_much_is_given_up(tiny) -> None:
+    scene = Scene(tiny("dit"), 0, 2, 1.0)
+    full = scene.full().flops
+    with scene.at_most(0.5 * full), pytest.raises(TooMuchWorkError):
+        scene.run(scene.model, STEPS)
+    assert scene.run(scene.model, STEPS).flops == full
 
 
 def test_the_table_has_the_best_first_and_means_over_seeds() -> None:
@@ -80,12 +141,17 @@ def test_the_table_has_the_best_first_and_means_over_seeds() -> None:
             psnr_db=psnr_db,
             psnr_ci=1.0,
             fd=10.0,
+            fd_over_full=0.5,
+            fd_ci=0.2,
             accuracy=0.9,
             n=4,
             seed=seed,
         )
 
-    lines = table([row("a", 20.0, 0), row("a", 22.0, 1), row("b", 30.0, 0), row("b", 32.0, 1)]).splitlines()
-    assert [line.split("|")[2].strip() for line in lines[2:]] == ["b", "a"]
-    assert "21.00 ± 0.71" in lines[3]
-    assert "90.0 %" in lines[3]
+    rows = [row("a", 20.0, 0), row("a", 22.0, 1), row("b", 30.0, 0), row("b", 32.0, 1)]
+    rows += [Row(method=FLOOR, budget=0.5, fd=3.0, n=4, seed=0), Row(method="c", budget=0.5, n=4, seed=0, why_not="no")]
+    lines = table(rows).splitlines()
+    assert [line.split("|")[2].strip() for line in lines[2:]] == ["b", "a", FLOOR, "c"]
+    assert "| 21.00 ± 0.71 | 10.00 | +0.50 ± 0.14 | 90.0 % |" in lines[3]
+    assert "| – | – | – | 3.00 | – | – |" in lines[4]
+    assert str(rows[0]).startswith("seed 0, budget 0.5, a: work 0.50, 1.0 s CPU, PSNR 20.00 ± 1.00 dB, FD 10.00")

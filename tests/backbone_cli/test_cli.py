@@ -46,6 +46,52 @@ def test_calibrate_and_report_on_a_pipeline(pipeline: Path, tmp_path: Path) -> N
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["fraction"] == pytest.approx(found["fraction"])
     assert len(report["steps"]) == 14
+    done = run("report", *given, "--shortcut", out, "--budget", 0.5)
+    assert "cache.json was calibrated for budget 0.8" in " ".join(done.output.split())
+
+
+@pytest.fixture(scope="module")
+def of_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline that is asked for a class, with random weights."""
+    folder = tmp_path_factory.mktemp("classes")
+    torch.manual_seed(0)
+    transformer = diffusers.DiTTransformer2DModel(
+        num_attention_heads=1, attention_head_dim=8, num_layers=2, sample_size=8, out_channels=8, norm_num_groups=4
+    )
+    vae = diffusers.AutoencoderKL(block_out_channels=(4,), norm_num_groups=4, latent_channels=4)
+    diffusers.DiTPipeline(transformer, vae, diffusers.DDIMScheduler(), id2label={0: "cat"}).save_pretrained(folder)
+    return folder
+
+
+def test_a_pipeline_of_classes(of_classes: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "classes.txt"
+    prompts.write_text("0\n")
+    done = run("report", "--model", of_classes, "--steps", 6, "--prompts", prompts, "--budget", 0.8)
+    assert done.exit_code == 0, done.output
+    assert "delta-cache: " in done.stdout
+    done = run("report", "--model", of_classes, "--steps", 6)
+    assert "cannot sample: " in done.output
+    assert "give it some by --prompts" in done.output
+    prompts.write_text("cat\n")
+    done = run("report", "--model", of_classes, "--steps", 6, "--prompts", prompts)
+    assert "holds 'cat', but this pipeline takes numbers of classes" in " ".join(done.output.split())
+    done = run("report", "--model", of_classes, "--shortcut", "elastic-routing")
+    assert "elastic-routing has a trained part: name its file by --shortcut" in " ".join(done.output.split())
+    damaged = tmp_path / "x.safetensors"
+    damaged.write_bytes(b"x")
+    done = run("report", "--model", of_classes, "--shortcut", damaged)
+    assert "holds no feedback" in " ".join(done.output.split())
+    assert "holds no routers" in " ".join(done.output.split())
+
+
+def test_centroids_have_nothing_to_do_among_few_tokens(of_classes: Path, tmp_path: Path) -> None:
+    prompts, out = tmp_path / "classes.txt", tmp_path / "cache.json"
+    prompts.write_text("0\n")
+    given = ["--steps", 6, "--prompts", prompts, "--episodes", 1, "--out", out]
+    done = run("calibrate", "--model", of_classes, "--shortcut", "centroid-attention", *given)
+    assert done.exit_code == 2
+    assert "no attention is among at least 1024 tokens" in " ".join(done.output.split())
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +102,10 @@ def test_calibrate_and_report_on_a_pipeline(pipeline: Path, tmp_path: Path) -> N
         (["report", "--model", "dit", "--budget", "0"], "'0' is no number from 0 to 1, 0 excluded"),
         (["report", "--model", "dit", "--shortcut", "magic"], "there is no shortcut 'magic'"),
         (["calibrate", "--model", "dit", "--out", "no/where.json"], "there is no folder no"),
+        (
+            ["calibrate", "--model", "dit", "--out", "x.json", "--shortcut", "elastic-routing"],
+            "is trained, not calibrated",
+        ),
         (["benchmark", "--study", "gan"], "there is no study 'gan'; there are dit, unet"),
         (["benchmark", "--budgets", "0.3,2"], "--budgets holds '2'"),
         (["benchmark", "--methods", "magic"], "--methods is 'magic', but must be words of "),

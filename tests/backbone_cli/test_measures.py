@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from suffuse.backbone_cli.study.measures import frechet_distance, interval, moments, psnr
+from suffuse.backbone_cli.study.measures import frechet_distance, interval, jackknife, moments, psnr
 
 
 def test_psnr_of_a_constant_error() -> None:
@@ -32,3 +32,11 @@ def test_frechet_distance_of_one_dimension_and_of_a_set_to_itself() -> None:
 
 def test_the_interval_of_a_mean() -> None:
     assert interval(torch.tensor([1.0, 3.0])) == (2.0, pytest.approx(1.96))
+
+
+def test_the_jackknife_of_a_difference_of_means() -> None:
+    """For means it is the usual interval of paired differences."""
+    rows = torch.randn(20, 1, generator=torch.Generator().manual_seed(0))
+    others = torch.randn(20, 1, generator=torch.Generator().manual_seed(1))
+    found = jackknife(lambda a, b: float((a - b).mean()), rows, others)
+    assert found == pytest.approx(interval((rows - others)[:, 0]), rel=1e-4)

@@ -1,5 +1,6 @@
 """What `calibrate` and `report` sample with: a model of the study, or a diffusers pipeline in a folder."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,21 +62,31 @@ def target(name: str, *, steps: int | None, prompts: Path | None, seed: int) -> 
     except (OSError, ValueError, ImportError, AttributeError) as error:
         raise StudyError(f"{folder} holds no pipeline that can be loaded: {because(error)}") from None
     pipeline.set_progress_bar_config(disable=True)
-    lines = _prompts(prompts)
+    lines = _prompts(prompts, of_classes="class_labels" in inspect.signature(pipeline.__call__).parameters)
 
     def episode_of_pipeline(episode: int) -> Tensor:
         given = [lines[episode % len(lines)]] if lines else []
         generator = torch.Generator().manual_seed(seed + episode)
-        made = pipeline(*given, num_inference_steps=steps or PIPELINE_STEPS, generator=generator, output_type="np")
+        try:
+            made = pipeline(*given, num_inference_steps=steps or PIPELINE_STEPS, generator=generator, output_type="np")
+        except TypeError as error:
+            hint = "" if lines else "; if it takes prompts, give it some by --prompts"
+            raise StudyError(f"the pipeline in {folder} cannot sample: {because(error)}{hint}") from error
         return torch.as_tensor(made.images)
 
     return Target(pipeline, steps or PIPELINE_STEPS, False, episode_of_pipeline)
 
 
-def _prompts(path: Path | None) -> Sequence[str]:
+def _prompts(path: Path | None, *, of_classes: bool) -> Sequence[Any]:
+    """Each line as the pipeline wants it: a prompt, or a list with the number of a class."""
     if path is None:
         return []
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines:
         raise StudyError(f"{path} holds no prompt")
-    return lines
+    if not of_classes:
+        return lines
+    for line in lines:
+        if not line.isdecimal():
+            raise StudyError(f"{path} holds {shown(line)}, but this pipeline takes numbers of classes")
+    return [[int(line)] for line in lines]

@@ -22,19 +22,25 @@ TRAINED = {"ilf": train_feedback, "elastic-routing": train_routers}
 
 @app.command()
 def train(
-    shortcut: Annotated[str, typer.Argument(help="ilf: inner loop feedback; elastic-routing: its routers.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write, .safetensors; checkpoints go to OUT.run.")],
+    shortcut: Annotated[
+        str, typer.Argument(help="ilf (the module of inner-loop-feedback) or elastic-routing (its routers).")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File to write, .safetensors; checkpoints go to OUT.run/.")],
     study: Study = "dit",
     model: Annotated[
-        Path | None, typer.Option("--model", help="Folder of a model of `study`. Default: the one in the package.")
+        Path | None, typer.Option("--model", help="Folder that `study` wrote. Default: the model in the package.")
     ] = None,
     data: Data = None,
     updates: Annotated[
-        int | None, whole("--updates", 1, 10_000_000, "Updates in all. Default: 400 for ilf, 500 for elastic-routing.")
+        int | None,
+        whole("--updates", 1, 10_000_000, "Training steps in all. Default: 400 for ilf, 500 for elastic-routing."),
     ] = None,
     threads: Threads = None,
 ) -> None:
-    """Train the learned part of a shortcut for a model of the study, whose weights stay; called again, it goes on."""
+    """Train the learned part of a shortcut for a model of the study, whose own weights are not changed.
+
+    Stopped, the same command goes on where it was.
+    """
     arguments = dict(locals())
     use_threads(threads)
     if shortcut not in TRAINED:
@@ -51,4 +57,4 @@ def train(
     with replacing(out) as temporary:
         result.model.save(temporary)
     write_run(out, "suffuse-backbone-cli", arguments)
-    say(f"Written to {out}")
+    say(f"Written to {out}; see it at work by `suffuse backbone report --model {study} --shortcut {out}`")

@@ -1,7 +1,7 @@
 """More steps than a full generation has, most of them light: the same work on a finer path.
 
 A sampler errs by the length of its steps, a cache by what it foretells. Where foretelling is good, it pays to take more
-steps of which a smaller share runs in full. To be fair, those two caches of others that foretell may do so too.
+steps of which a smaller share runs in full. To be fair, the caches of others may do so too.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from torch import Tensor
 from suffuse.backbone import accelerate, calibrate
 from suffuse.backbone.engine import Shortcut, ShortcutError
 from suffuse.backbone_cli.study.methods import CannotRunError, Method, Trial
-from suffuse.backbone_cli.study.peers import CacheDit, DiffusersHook, taylor_seer
+from suffuse.backbone_cli.study.peers import peer_methods
 from suffuse.backbone_cli.study.scene import STEPS, Run, Scene
 
-FINER = (45, 60)
+FINER = (60,)
 """Numbers of steps that are tried."""
 
 
@@ -58,11 +58,7 @@ def _trial(shortcut: Shortcut, steps: int, budget: float) -> Trial:
 
 
 def finer_methods(study: str) -> list[Method]:
-    """Ours and those of others that can foretell."""
+    """Ours and those of others."""
     if study != "dit":
         return []
-    return [
-        FinerShortcut("forecast-cache, finer", "forecast-cache"),
-        DiffusersHook("diffusers TaylorSeer, finer", taylor_seer, steps=FINER[-1]),
-        CacheDit("cache-dit, finer", steps=FINER[-1]),
-    ]
+    return [FinerShortcut("forecast-cache, finer", "forecast-cache"), *peer_methods(steps=FINER, suffix=", finer")]

@@ -3,6 +3,8 @@
 Dimensions: b images, f features.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -42,3 +44,20 @@ def frechet_distance(
 def interval(values: Float[Tensor, " b"]) -> tuple[float, float]:
     """The mean and the half-width of its 95 % confidence interval (normal)."""
     return float(values.mean()), float(1.96 * values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+
+
+def jackknife(
+    difference: Callable[[Tensor, Tensor], float], rows: Float[Tensor, "b f"], others: Float[Tensor, "b f"]
+) -> tuple[float, float]:
+    """What two sets differ by, and half the width of its 95 % confidence interval, for sets whose rows belong together.
+
+    Each pair is left out once (Efron and Stein 1981); what both have in common, chance included, falls out. With fewer
+    than three pairs the half-width is not a number.
+    """
+    count = len(rows)
+    if count < 3:
+        return difference(rows, others), float("nan")
+    keep = ~torch.eye(count, dtype=torch.bool)
+    left = torch.tensor([difference(rows[kept], others[kept]) for kept in keep], dtype=torch.float64)
+    spread = ((count - 1) / count * (left - left.mean()).square().sum()).sqrt()
+    return difference(rows, others), float(1.96 * spread)

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import io
 import itertools
-import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,7 +22,14 @@ registry: Any = diffusers.hooks.hooks
 
 Attach = Callable[[nn.Module], None]
 BLOCKS = 8
-THRESHOLDS = (0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
+THRESHOLDS = (0.04, 0.045, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4)
+MAGNITUDES = (
+    *itertools.product((0.01, 0.03, 0.06, 0.12, 0.25), (1, 2, 4), (0.1,)),
+    *itertools.product((0.03, 0.12), (1, 2), (0.4, 0.6)),
+)
+"""Of MagCache: threshold, most steps in a row that may be left out, share of steps at the start in which none is."""
+
+INTERVALS = (2, 3, 4, 5, 6, 8)
 
 
 @dataclass(frozen=True)
@@ -31,20 +38,27 @@ class DiffusersHook:
 
     Attributes:
         name: Its name in the table.
-        configs: Gives settings in words, and how to attach them.
-        steps: Of the sampler.
+        configs: Gives settings in words, and how to attach them, for a number of steps.
+        steps: Of the sampler, each number a set of trials.
     """
 
     name: str
-    configs: Callable[[Scene], Sequence[tuple[str, Attach]]]
-    steps: int = STEPS
+    configs: Callable[[Scene, int], Sequence[tuple[str, Attach]]]
+    steps: tuple[int, ...] = (STEPS,)
 
     def trials(self, tuning: Scene, budget: float) -> Sequence[Trial]:
         """All settings, whatever the budget: which of them fits is seen from the work that they take."""
         if not hasattr(tuning.model, "transformer_blocks"):
             raise CannotRunError("diffusers' caches act on transformer blocks; a UNet2DModel has none")
-        prefix = "" if self.steps == STEPS else f"{self.steps} steps, "
-        return [Trial(prefix + settings, _hooked(attach, self.steps)) for settings, attach in self.configs(tuning)]
+        return [
+            Trial(_prefix(steps) + settings, _hooked(attach, steps))
+            for steps in self.steps
+            for settings, attach in self.configs(tuning, steps)
+        ]
+
+
+def _prefix(steps: int) -> str:
+    return "" if steps == STEPS else f"{steps} steps, "
 
 
 def _hooked(attach: Attach, steps: int) -> Callable[[Scene], Run]:
@@ -62,7 +76,7 @@ def _hooked(attach: Attach, steps: int) -> Callable[[Scene], Run]:
     return run
 
 
-def first_block_cache(tuning: Scene) -> list[tuple[str, Attach]]:
+def first_block_cache(tuning: Scene, steps: int) -> list[tuple[str, Attach]]:
     """Thresholds."""
 
     def attach(threshold: float) -> Attach:
@@ -71,28 +85,33 @@ def first_block_cache(tuning: Scene) -> list[tuple[str, Attach]]:
     return [(f"threshold {threshold}", attach(threshold)) for threshold in THRESHOLDS]
 
 
-def mag_cache(tuning: Scene) -> list[tuple[str, Attach]]:
-    """Thresholds, and how many steps in a row may be left out; ratios from its own calibration."""
+def mag_cache(tuning: Scene, steps: int) -> list[tuple[str, Attach]]:
+    """Thresholds, how many steps in a row may be left out, and the share of steps at the start in which none is.
+
+    Ratios come from its own calibration.
+    """
     model = copy.deepcopy(tuning.model)
-    hooks.apply_mag_cache(model, hooks.MagCacheConfig(calibrate=True, num_inference_steps=STEPS))
+    hooks.apply_mag_cache(model, hooks.MagCacheConfig(calibrate=True, num_inference_steps=steps))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        tuning.run(model, STEPS)
+        tuning.run(model, steps)
     line = next(line for line in printed.getvalue().splitlines() if line.startswith("[1.0"))
     ratios = [float(number) for number in line.strip("[]").split(",")]
 
-    def attach(threshold: float, most: int) -> Attach:
-        config = {"threshold": threshold, "max_skip_steps": most, "retention_ratio": 0.1}
+    def attach(threshold: float, most: int, kept: float) -> Attach:
+        config = {"threshold": threshold, "max_skip_steps": most, "retention_ratio": kept}
         return lambda model: hooks.apply_mag_cache(
-            model, hooks.MagCacheConfig(mag_ratios=ratios, num_inference_steps=STEPS, **config)
+            model, hooks.MagCacheConfig(mag_ratios=ratios, num_inference_steps=steps, **config)
         )
 
-    chosen = itertools.product((0.03, 0.06, 0.12, 0.25, 0.5), (1, 2, 4))
-    return [(f"threshold {threshold}, skips {most}", attach(threshold, most)) for threshold, most in chosen]
+    return [
+        (f"threshold {threshold}, skips {most}, first {kept:.0%} in full", attach(threshold, most, kept))
+        for threshold, most, kept in MAGNITUDES
+    ]
 
 
-def taylor_seer(tuning: Scene) -> list[tuple[str, Attach]]:
-    """Intervals and orders, on attention and feed-forward parts or on the last block with all others at rest.
+def taylor_seer(tuning: Scene, steps: int) -> list[tuple[str, Attach]]:
+    """Intervals, orders and full steps at the start, on attention and feed-forward parts or with all blocks at rest.
 
     Its own patterns match nothing in a DiT, so that these have to be given.
     """
@@ -102,16 +121,19 @@ def taylor_seer(tuning: Scene) -> list[tuple[str, Attach]]:
         "skip_predict_identifiers": [rf"transformer_blocks\.[0-{BLOCKS - 2}]"],
     }
 
-    def attach(interval: int, order: int, where: dict[str, list[str]]) -> Attach:
-        config: dict[str, Any] = {"cache_interval": interval, "max_order": order, "disable_cache_before_step": 2}
+    def attach(interval: int, order: int, begin: int, where: dict[str, list[str]]) -> Attach:
+        config: dict[str, Any] = {"cache_interval": interval, "max_order": order, "disable_cache_before_step": begin}
         return lambda model: hooks.apply_taylorseer_cache(
             model, hooks.TaylorSeerCacheConfig(taylor_factors_dtype=None, **config, **where)
         )
 
+    begins = [(every, 2) for every in INTERVALS]
+    if steps == STEPS:  # of more steps, so many are too many
+        begins += [(2, round(0.27 * steps)), (2, round(0.6 * steps))]
     return [
-        (f"{word}, interval {interval}, order {order}", attach(interval, order, where))
+        (f"{word}, interval {interval} from step {begin}, order {order}", attach(interval, order, begin, where))
         for word, where in (("parts", parts), ("last block", last))
-        for interval in (2, 3, 4, 5, 6, 8)
+        for interval, begin in begins
         for order in (1, 2)
     ]
 
@@ -122,23 +144,23 @@ class CacheDit:
 
     Attributes:
         name: Its name in the table.
-        steps: Of the sampler.
+        steps: Of the sampler, each number a set of trials.
     """
 
     name: str = "cache-dit"
-    steps: int = STEPS
+    steps: tuple[int, ...] = (STEPS,)
 
     def trials(self, tuning: Scene, budget: float) -> Sequence[Trial]:
         """Thresholds, and orders of its Taylor expansion; without one it is behind by some dB."""
         if not hasattr(tuning.model, "transformer_blocks"):
             raise CannotRunError("cache-dit has nothing for UNets")
+        os.environ.setdefault("CACHE_DIT_LOG_LEVEL", "error")  # else it says a dozen lines at each use
         try:
             cache_dit: Any = import_module("cache_dit")
         except ImportError:
             raise CannotRunError("not installed: pip install cache-dit transformers") from None
-        logging.getLogger("CACHE_DIT").setLevel(logging.ERROR)  # it says a dozen lines at each use
 
-        def trial(threshold: float, order: int) -> Trial:
+        def trial(threshold: float, order: int, steps: int) -> Trial:
             def run(scene: Scene) -> Run:
                 model = copy.deepcopy(scene.model)
                 cache_dit.enable_cache(
@@ -148,28 +170,27 @@ class CacheDit:
                         Bn_compute_blocks=0,
                         residual_diff_threshold=threshold,
                         max_warmup_steps=2,
-                        num_inference_steps=self.steps,
+                        num_inference_steps=steps,
                     ),
                     calibrator_config=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order),
                 )
 
                 def before(step: int) -> None:
                     if step == 0:
-                        cache_dit.refresh_context(model, num_inference_steps=self.steps)
+                        cache_dit.refresh_context(model, num_inference_steps=steps)
 
-                return scene.run(model, self.steps, before)
+                return scene.run(model, steps, before)
 
-            prefix = "" if self.steps == STEPS else f"{self.steps} steps, "
-            return Trial(f"{prefix}threshold {threshold}, order {order}", run)
+            return Trial(f"{_prefix(steps)}threshold {threshold}, order {order}", run)
 
-        return [trial(threshold, order) for threshold in THRESHOLDS[:10] for order in (1, 2)]
+        return [trial(threshold, order, steps) for steps in self.steps for threshold in THRESHOLDS for order in (1, 2)]
 
 
-def peer_methods() -> list[Method]:
-    """All of them."""
+def peer_methods(*, steps: tuple[int, ...] = (STEPS,), suffix: str = "") -> list[Method]:
+    """All of them, on samplers of these numbers of steps."""
     return [
-        DiffusersHook("diffusers FirstBlockCache", first_block_cache),
-        DiffusersHook("diffusers MagCache", mag_cache),
-        DiffusersHook("diffusers TaylorSeer", taylor_seer),
-        CacheDit(),
+        DiffusersHook(f"diffusers FirstBlockCache{suffix}", first_block_cache, steps),
+        DiffusersHook(f"diffusers MagCache{suffix}", mag_cache, steps),
+        DiffusersHook(f"diffusers TaylorSeer{suffix}", taylor_seer, steps),
+        CacheDit(f"cache-dit{suffix}", steps),
     ]

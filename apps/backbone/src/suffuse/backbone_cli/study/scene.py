@@ -1,7 +1,8 @@
 """What is measured on: a study model, its noise and labels, and the samples of a fine sampler as the truth."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +23,10 @@ TUNING_SEED = 1_000
 """Settings are tuned on noise of this seed, which is none of those that are measured."""
 
 Prepare = Callable[[nn.Module], Callable[[int], None] | None]
+
+
+class TooMuchWorkError(Exception):
+    """A run took more operations than it may."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Scene:
     guidance: float
     batch: int = 64
     _kept: dict[int, Run] = field(default_factory=dict)
+    _most: float = float("inf")
 
     @property
     def labels(self) -> Tensor:
@@ -58,16 +64,35 @@ class Scene:
         return torch.arange(self.count) % len(CLASSES)
 
     def run(self, model: nn.Module, steps: int, before: Callable[[int], None] | None = None) -> Run:
-        """Sample with a model that may have been made cheaper; operations are counted from outside."""
+        """Sample with a model that may have been made cheaper; operations are counted from outside.
+
+        Raises TooMuchWorkError if they are more than `at_most` allows.
+        """
         labels, noise = self.labels, start(self.labels, self.seed)
         images, counter, begun = [], FlopCounter(), time.process_time()
+
+        def watched(step: int) -> None:
+            if counter.total > self._most:
+                raise TooMuchWorkError
+            if before is not None:
+                before(step)
+
         with counter:
             for low in range(0, self.count, self.batch):
                 rows = slice(low, low + self.batch)
                 images.append(
-                    sample(model, labels[rows], noise[rows], steps=steps, guidance=self.guidance, before=before)
+                    sample(model, labels[rows], noise[rows], steps=steps, guidance=self.guidance, before=watched)
                 )
         return Run(torch.cat(images), float(counter.total), time.process_time() - begun)
+
+    @contextmanager
+    def at_most(self, flops: float) -> Iterator[None]:
+        """Runs within it are given up once they took this many operations; one that ends before is not."""
+        self._most = flops
+        try:
+            yield
+        finally:
+            self._most = float("inf")
 
     def full(self, steps: int = STEPS) -> Run:
         """The model as it is, in `steps` steps; kept."""

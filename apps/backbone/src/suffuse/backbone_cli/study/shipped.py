@@ -54,7 +54,14 @@ class Judge:
 
     def distance(self, images: Float[Tensor, "b 1 32 32"]) -> float:
         """FD-fashion-cnn of a set of images to the real ones."""
-        return frechet_distance(*moments(self.features(images)), self.mean, self.covariance)
+        return self._apart(self.features(images))
+
+    def compared(self, features: Float[Tensor, "b f"], others: Float[Tensor, "b f"]) -> float:
+        """FD-fashion-cnn of a set with these features to the real ones, less that of another set."""
+        return self._apart(features) - self._apart(others)
+
+    def _apart(self, features: Float[Tensor, "b f"]) -> float:
+        return frechet_distance(*moments(features), self.mean, self.covariance)
 
     @torch.no_grad()
     def recognised(self, images: Float[Tensor, "b 1 32 32"], labels: Int64[Tensor, " b"]) -> Float[Tensor, " b"]:

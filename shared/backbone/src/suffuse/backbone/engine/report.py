@@ -76,9 +76,8 @@ class Report:
     def __str__(self) -> str:
         """A table of steps and sites, the sums on top."""
         names = ", ".join(self.shortcuts) or "no shortcut"
-        time = f"{self.cpu_s:.2f} s CPU, {self.wall_s:.2f} s wall"
-        if self.cpu_s_full:
-            time += f" ({self.cpu_s / self.cpu_s_full:.0%} of full)"
+        share = f" (about {self.cpu_s / self.cpu_s_full:.0%} of all in full)" if self.cpu_s_full else ""
+        time = f"{self.cpu_s:.2f} s CPU{share}, {self.wall_s:.2f} s wall"
         generations = f"{self.generations} generation" + ("s" if self.generations != 1 else "")
         lines = [
             f"{names}: {self.fraction:.1%} of {self.flops_full / 1e9:.4g} GFLOP"

@@ -267,7 +267,7 @@ class DeltaRecorder(Shortcut):
 
     def sites(self, backbone: Backbone) -> tuple[Site, ...]:
         """All blocks."""
-        return blocks_of(backbone, self.name)
+        return blocks_of(backbone, ForecastCache.name)
 
     def player(self, backbone: Backbone) -> Player:
         """A player that is remembered in `players`."""
