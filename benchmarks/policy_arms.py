@@ -1,7 +1,7 @@
 """Policies trained on the scripted experts of simulated arms, task by task, beside the experts themselves.
 
     python benchmarks/policy_arms.py --suite metaworld --directory runs/metaworld [--tasks reach,push,...]
-        [--demonstrations 100] [--episodes 100] [--first-seed 100000] [--train-seed 0]
+        [--demonstrations 100] [--episodes 100] [--first-seed 100000] [--train-seed 0] [--disturb 0.0]
     python benchmarks/policy_arms.py --suite fetch --directory runs/fetch
 
 For each task: demonstrations of the expert from seed 0 on, a policy by the suite's recipe, and evaluations with
@@ -36,11 +36,12 @@ def id_of(suite: str, task: str) -> str:
     return f"{suite}/{task}-v{SUITES[suite][0]}"
 
 
-def make_policy(suite: str, task: str, directory: Path, demonstrations: int, seed: int) -> Path:
+def make_policy(suite: str, task: str, directory: Path, demonstrations: int, seed: int, disturb: float) -> Path:
     """The demonstrations of a task and a policy trained on them, unless they are there; where the policy lies."""
-    data, model = directory / f"{task}.zarr", directory / f"{task}-{seed}"
+    kind = f"{task}-disturbed-{disturb:g}" if disturb else task
+    data, model = directory / f"{kind}.zarr", directory / f"{kind}-{seed}"
     if not data.exists():
-        write(demonstrate(id_of(suite, task), demonstrations), data)
+        write(demonstrate(id_of(suite, task), demonstrations, disturbance=disturb), data)
     if not (model / "config.json").exists():
         began = time.process_time()
         train_policy(read_demonstrations(data), model, recipe_by_name(suite, seed=seed), resume=True)
@@ -75,14 +76,15 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=100_000)
     parser.add_argument("--train-seed", type=int, default=0)
+    parser.add_argument("--disturb", type=float, default=0.0, help="of the expert, see `prepare`")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.directory.mkdir(parents=True, exist_ok=True)
     print(describe(), flush=True)
     lines = ["| task | policy | steps | ms a chunk | expert | steps |", "|---|---|---|---|---|---|"]
     for task in (args.tasks or SUITES[args.suite][1]).split(","):
-        model = make_policy(args.suite, task, args.directory, args.demonstrations, args.train_seed)
-        own = measure(f"policy-{args.train_seed}", str(model), task, args)
+        model = make_policy(args.suite, task, args.directory, args.demonstrations, args.train_seed, args.disturb)
+        own = measure(f"policy-{model.name.removeprefix(f'{task}-')}", str(model), task, args)
         expert = measure("expert", "expert", task, args)
         lines.append(
             f"| {task} | {share(own)} | {own['mean_steps']:.0f} | {own['cpu_ms_per_chunk']:.1f} | {share(expert)} "

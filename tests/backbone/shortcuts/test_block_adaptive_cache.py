@@ -17,6 +17,7 @@ from suffuse.backbone.shortcuts import (
     PartStatistics,
     best_updates,
     bubbling_union,
+    counted_late,
     schedule_updates,
     shared_updates,
 )
@@ -96,6 +97,17 @@ def test_shared_updates_are_the_best_for_all_parts_together(budget: float) -> No
             assert common in [{0, *rest, 7} for rest in best]
         assert budget - fraction < max(costs) / 48 + 1e-9 or len(common) == 8
     assert {0, 7} <= common
+
+
+def test_late_steps_that_count_for_more_get_more_updates() -> None:
+    """By hand, where likeness falls with distance alone; without weight nothing changes."""
+    distance = np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    part = PartStatistics(flops=1.0, similarity=1 - distance / 12, spread=0.0, change=1.0, feed_forward=False)
+    plain = counted_late({"part": part}, 0.0)["part"]
+    np.testing.assert_allclose(plain.similarity, part.similarity)
+    late = counted_late({"part": part}, 2.0)["part"]
+    assert late.similarity[0, 5] == pytest.approx(1 - 5 / 12 * 0.25)
+    assert np.mean(best_updates(late.similarity, 4)[4][1]) > np.mean(best_updates(part.similarity, 4)[4][1])
 
 
 def test_idle_and_impossible_budgets_of_shared_updates() -> None:

@@ -15,7 +15,13 @@ from suffuse.backbone.engine.budget import check_budget
 from suffuse.backbone.engine.errors import ShortcutError
 from suffuse.backbone.engine.session import Session
 from suffuse.backbone.engine.shortcut import Shortcut
-from suffuse.backbone.shortcuts.block_adaptive_cache import BlockAdaptiveCache, schedule_updates, shared_updates
+from suffuse.backbone.shortcuts.block_adaptive_cache import (
+    LATE,
+    BlockAdaptiveCache,
+    counted_late,
+    schedule_updates,
+    shared_updates,
+)
 from suffuse.backbone.shortcuts.delta_cache import DeltaCache
 from suffuse.backbone.shortcuts.feature_inheritance import FeatureInheritance
 from suffuse.backbone.shortcuts.forecast_cache import MOST_MEMORY, DeltaRecorder, ForecastCache, schedule_runs
@@ -150,7 +156,11 @@ def calibrate(
         references = record(recorder)
         parts, full = recorder.statistics()
         count = len(next(iter(parts.values())).similarity)
-        plans = [schedule(parts, full, budget) for schedule in (shared_updates, schedule_updates)]
+        plans = [
+            schedule(counted_late(parts, power), full, budget)
+            for schedule in (shared_updates, schedule_updates)
+            for power in LATE
+        ]
         tried = [BlockAdaptiveCache(steps=count, updates=updates) for updates, _ in plans]
         error, _, best = best_of(tried, references)
         updates, fraction = plans[next(number for number, one in enumerate(tried) if one is best)]

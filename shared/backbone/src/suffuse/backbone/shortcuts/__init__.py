@@ -5,6 +5,7 @@ from suffuse.backbone.shortcuts.block_adaptive_cache import (
     PartStatistics,
     best_updates,
     bubbling_union,
+    counted_late,
     schedule_updates,
     shared_updates,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "bubbling_union",
     "cluster",
     "clustered_attention",
+    "counted_late",
     "elastic_parts",
     "even_runs",
     "feed_forward_shape",

@@ -6,8 +6,9 @@ several generations, and a dynamic programme finds the steps that keep what is r
 (adaptive caching scheduler). A feed-forward part that is renewed while parts behind it are not carries the errors of
 its reused inputs onward; therefore the feed-forward parts that change most also take over all update steps of those
 behind them (bubbling union). Or all parts share their update steps, which the same programme finds for the sum of their
-similarities (the paper's unified schedule): then nothing is carried onward. In the paper's table the first does better;
-it depends on the model, so calibration keeps whichever ends nearer to what is generated in full.
+similarities (the paper's unified schedule): then nothing is carried onward. In the paper's table the first does better.
+That depends on the model, so calibration tries both, and tries to count late steps for more, which the paper does not;
+it keeps whatever ends nearest to what is generated in full.
 
 Where the paper sums similarities of neighbouring steps, its released code sums those of each step to the update that
 serves it; this follows the code. Unlike there, several generations are measured and not one, the first and the last
@@ -17,7 +18,7 @@ Dimensions: k steps.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -170,6 +171,20 @@ class PartStatistics:
     spread: float
     change: float
     feed_forward: bool
+
+
+LATE = (0.0, 1.0, 2.0, 3.0)
+"""Powers that are worth a trial: how much more a late step counts than an early one."""
+
+
+def counted_late(parts: Mapping[str, PartStatistics], power: float) -> dict[str, PartStatistics]:
+    """The statistics with what is lost in step t of k counted ((t + 1) / k)^power times.
+
+    Steps put right, in part, what went wrong in steps before them; what goes wrong in the last ones stays.
+    """
+    steps = _steps_of(parts)
+    weight = ((np.arange(steps) + 1) / steps) ** power
+    return {name: replace(part, similarity=1 - (1 - part.similarity) * weight) for name, part in parts.items()}
 
 
 def schedule_updates(
