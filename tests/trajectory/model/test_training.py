@@ -254,6 +254,6 @@ def test_recipes_by_name():
     assert (recipe.train.steps, recipe.train.seed, recipe.batch.trips) == (5, 3, 32)
     assert recipe_by_name("city", steps=None, seed=0, batch=64).batch.trips == 64
     assert isinstance(recipe.train, TrainConfig)
-    with pytest.raises(ModelError, match="--recipe is 'huge', but must be one of la-serena, city, tiny"):
+    with pytest.raises(ModelError, match="--recipe is 'huge', but must be one of la-serena, city, transfer, tiny"):
         recipe_by_name("huge", steps=None, seed=0, batch=None)
     assert json.loads(json.dumps(recipe_summary(recipe)))["train"]["steps"] == 5

@@ -9,6 +9,7 @@ import numpy as np
 from suffuse.console import WEIGHTS_FILE, read_object, tensor_sizes
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.pretrained import model_directory, read_sharpness
+from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE
 from suffuse.trajectory.model.training import ROUTE_CHOICE_FOLDER
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
@@ -57,7 +58,8 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
             facts[path.stem] = read_object(path, error=ModelError)
     if "config" in facts:
         facts["generation"] = asdict(read_sharpness(directory))
-        facts["recursive_logit"] = (directory / ROUTE_CHOICE_FOLDER).is_dir()
+        logits = (directory / ROUTE_CHOICE_FOLDER, directory / ROAD_LOGIT_FILE)
+        facts["recursive_logit"] = any(path.exists() for path in logits)
     weights = directory / WEIGHTS_FILE
     if weights.is_file():
         facts["parameters"] = sum(tensor_sizes(weights, error=ModelError).values())

@@ -38,6 +38,8 @@ class RecursiveLogit(Baseline):
     """Samples trips from the recursive logit with the costs of the zone path."""
 
     name: ClassVar[str] = "recursive-logit"
+    learned_beside: ClassVar[bool] = False
+    """Whether models that use it were trained to say only what it leaves open."""
 
     def __init__(
         self,
@@ -148,21 +150,25 @@ class RecursiveLogit(Baseline):
         return cls(network, times_from(tensors, network), turns, float(settings["smoothing"]), estimate)
 
 
-def raised_until_finite(graph: TurnGraph, cost: Float[ndarray, " t"]) -> ValueFunction:
-    """The value function of these costs, or of the same a little higher where it does not exist; warns then."""
+def finite_value_function(graph: TurnGraph, cost: Float[ndarray, " t"]) -> tuple[ValueFunction, float]:
+    """The value function of these costs, or of the same higher by a factor where it does not exist; and the factor."""
     factor = 1.0
     while True:
         try:
-            function = ValueFunction(graph, np.maximum(cost, 0.0) * factor if factor > 1 else cost)
+            return ValueFunction(graph, np.maximum(cost, 0.0) * factor if factor > 1 else cost), factor
         except NoValueError:
             factor *= RAISE
             if factor > 1e3:
                 raise
-            continue
-        if factor > 1:
-            warnings.warn(
-                f"recursive logit: the costs are too low for a value function and were raised by {factor - 1:.0%}",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        return function
+
+
+def raised_until_finite(graph: TurnGraph, cost: Float[ndarray, " t"]) -> ValueFunction:
+    """The same; warns where the costs were raised."""
+    function, factor = finite_value_function(graph, cost)
+    if factor > 1:
+        warnings.warn(
+            f"recursive logit: the costs are too low for a value function and were raised by {factor - 1:.0%}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return function

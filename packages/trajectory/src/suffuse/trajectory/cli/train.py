@@ -1,11 +1,11 @@
-"""`train`: a model, or a baseline, on the trips of a city."""
+"""`train`: a model, or a baseline, on the trips of a city; a model for any city, on those of several."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,17 +14,20 @@ from suffuse.console import WEIGHTS_FILE, Threads, say, whole, write_run
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.baselines.baseline import SETTINGS_FILE
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, OnError, Seed, checked_on_error
-from suffuse.trajectory.corpus import held_out_trips, range_of, training_trips
+from suffuse.trajectory.cli.options import MOST_TRIPS, OnError, Seed, checked_on_error
+from suffuse.trajectory.corpus import held_out_trips, is_simulated, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
+from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE
 from suffuse.trajectory.model.training import (
     CITY_FILE,
     GENERATION_FILE,
     ROUTE_CHOICE_FOLDER,
     USAGE_FILE,
+    Town,
     recipe_summary,
     train_model,
+    train_on_several,
 )
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
@@ -34,7 +37,7 @@ HELD_OUT = 512
 """Held-out trips whose likelihood is measured during training."""
 
 
-MODEL_FILES = ("config.json", WEIGHTS_FILE, USAGE_FILE, CITY_FILE, GENERATION_FILE)
+MODEL_FILES = ("config.json", WEIGHTS_FILE, USAGE_FILE, CITY_FILE, GENERATION_FILE, ROAD_LOGIT_FILE)
 
 
 def check_out(out: Path, *, resume: bool) -> None:
@@ -66,26 +69,78 @@ def whole_model(out: Path) -> Iterator[None]:
         raise
 
 
+def read_town(
+    city: str,
+    trips: Path | None,
+    held_out: Path | None,
+    *,
+    count: int | None,
+    apart: bool,
+    skipping: Literal["fail", "skip"],
+) -> Town:
+    """A city with its trips: those of a file, of its folder, or simulated ones.
+
+    `apart` asks for trips that are only measured, where the city has a part of them and no file is given.
+    """
+    network = load_city(city)
+    if trips is not None:
+        table = read_trips(trips, network, on_error=skipping)
+        table = table if count is None else table.take(range_of(table, count))
+    else:
+        table = training_trips(city, network, count=count)
+    measured: Trips | None = None
+    if held_out is not None:
+        measured = read_trips(held_out, network, on_error=skipping)
+    elif trips is None and apart:
+        measured = held_out_trips(city, network, count=HELD_OUT)
+    say(f"{len(table):,} trips on {network!r}")
+    return Town(network=network, trips=table, held_out=measured)
+
+
+def one_each(option: str, files: list[Path] | None, cities: list[str]) -> list[Path | None]:
+    """The files of an option, one for each city in order; none at all where it is not given."""
+    if files is None:
+        return [None] * len(cities)
+    if len(files) != len(cities):
+        raise ValueError(
+            f"{option} is given {len(files)} times, but must be given once for each --city ({len(cities)}), or not"
+        )
+    return list(files)
+
+
 @app.command()
 def train(
     out: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
-    city: City = "la-serena",
+    city: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--city",
+            help="A city by name, a city folder or a road file; repeat it to train on several, for any other city. "
+            "Default: la-serena.",
+        ),
+    ] = None,
     trips: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--trips",
-            help="Trips of the city: CSV, GeoJSON, Parquet, GPX. Default: those in the city folder, "
-            "simulated ones for the named cities.",
+            help="Trips of the city: CSV, GeoJSON, Parquet, GPX; of several, one file for each --city in order. "
+            "Default: those in the city folder, simulated ones for the named cities.",
         ),
     ] = None,
     model: Annotated[
         str, typer.Option("--model", help="trajdlm, markov, zone-path, recursive-logit, dijkstra, dijkstra-time.")
     ] = "trajdlm",
-    recipe: Annotated[str, typer.Option("--recipe", help="la-serena, city or tiny.")] = "city",
-    held_out: Annotated[
-        Path | None, typer.Option("--held-out", help="Trips that are only measured, never trained on.")
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="la-serena, city, transfer or tiny. Default: city, of several transfer."),
     ] = None,
-    count: Annotated[int | None, whole("--count", 1, MOST_TRIPS, "Simulated trips, or the most trips to take.")] = None,
+    held_out: Annotated[
+        list[Path] | None,
+        typer.Option("--held-out", help="Trips that are only measured, never trained on; as --trips."),
+    ] = None,
+    count: Annotated[
+        int | None, whole("--count", 1, MOST_TRIPS, "Simulated trips, or the most trips to take, of each city.")
+    ] = None,
     steps: Annotated[int | None, whole("--steps", 1, 100_000_000, "Training steps instead of the recipe's.")] = None,
     batch: Annotated[int | None, whole("--batch", 1, 100_000, "Trips a step instead of the recipe's.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
@@ -100,26 +155,31 @@ def train(
     skipping = checked_on_error(on_error)
     if model != "trajdlm" and model not in BASELINES:
         raise ValueError(f"--model is {model!r}, but must be one of trajdlm, {', '.join(BASELINES)}")
-    chosen = recipe_by_name(recipe, steps=steps, seed=seed, batch=batch)
-    network = load_city(city)
-    if trips is not None:
-        table = read_trips(trips, network, on_error=skipping)
-        table = table if count is None else table.take(range_of(table, count))
-    else:
-        table = training_trips(city, network, count=count or SIMULATED_TRIPS.get(recipe))
-    apart: Trips | None = None
-    if held_out is not None:
-        apart = read_trips(held_out, network, on_error=skipping)
-    elif trips is None and model == "trajdlm":
-        apart = held_out_trips(city, network, count=HELD_OUT)
-    say(f"{len(table):,} trips on {network!r}")
+    cities = city or ["la-serena"]
+    name = recipe or ("city" if len(cities) == 1 else "transfer")
+    chosen = recipe_by_name(name, steps=steps, seed=seed, batch=batch)
+    abroad = chosen.batch.no_usage == 1
+    if len(cities) > 1 and (model != "trajdlm" or not abroad):
+        what = f"--recipe {name}" if model == "trajdlm" else f"--model {model}"
+        raise ValueError(
+            f"{what} learns one city, but --city is given {len(cities)} times: several need --recipe transfer"
+        )
+    places = zip(cities, one_each("--trips", trips, cities), one_each("--held-out", held_out, cities), strict=True)
+    towns = []
+    for place, file, measured in places:
+        wanted = count or (SIMULATED_TRIPS.get(name) if is_simulated(place) else None)
+        towns.append(read_town(place, file, measured, count=wanted, apart=model == "trajdlm", skipping=skipping))
+    home, total = towns[0], sum(len(town.trips) for town in towns)
     if model != "trajdlm":
-        BASELINES[model].fit(network, table, seed=seed).save(out)
-        write_run(out / SETTINGS_FILE, "suffuse-trajectory", arguments, trips=len(table))
+        BASELINES[model].fit(home.network, home.trips, seed=seed).save(out)
+        write_run(out / SETTINGS_FILE, "suffuse-trajectory", arguments, trips=total)
         say(f"{model} written to {out}")
         return
     with whole_model(out):
-        train_model(network, table, out, chosen, held_out=apart, resume=resume)
-    write_run(out / "config.json", "suffuse-trajectory", arguments, trips=len(table), recipe=recipe_summary(chosen))
+        if abroad:
+            train_on_several(towns, out, chosen, resume=resume)
+        else:
+            train_model(home.network, home.trips, out, chosen, held_out=home.held_out, resume=resume)
+    write_run(out / "config.json", "suffuse-trajectory", arguments, trips=total, recipe=recipe_summary(chosen))
     shutil.rmtree(out / "run")
     say(f"Model written to {out}")

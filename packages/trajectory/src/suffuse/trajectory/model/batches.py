@@ -6,6 +6,7 @@ helps to predict itself. Some batches see no usage at all, so that the model als
 Dimensions: b trips of a batch, n positions after the origin, k trips, m candidates, q masked positions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -16,9 +17,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from suffuse.backbone.discrete import NoiseConfig, apply_mask, block_index, sample_mask_ratio
+from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.model.candidates import collect_candidates
 from suffuse.trajectory.model.city import CityFeatures, CostsToGo
 from suffuse.trajectory.model.relations import candidate_features, token_features
+from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.usage import ZONES, count_usage
 from suffuse.trajectory.roads.costs import cost_to_nodes
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -31,7 +34,8 @@ class BatchConfig:
 
     `block_sizes` and `block_weights`: one size is drawn a batch, so that one model serves any block size at
     generation; 1 is plain autoregression. `drop_condition`: share of trips whose destination and hour are hidden
-    (guidance). `no_usage`: share of batches that see no observed usage.
+    (guidance). `no_usage`: share of batches that see no observed usage; 1 needs no tables. `turned`: in how many
+    directions the map is seen, one a batch.
     """
 
     trips: int = 128
@@ -40,6 +44,7 @@ class BatchConfig:
     drop_condition: float = 0.05
     folds: int = 4
     no_usage: float = 0.1
+    turned: int = 1
     longest: int = 160
 
     def __post_init__(self) -> None:
@@ -52,7 +57,7 @@ class BatchConfig:
         for name in ("drop_condition", "no_usage"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        for name, least in (("trips", 1), ("folds", 2), ("longest", 2)):
+        for name, least in (("trips", 1), ("folds", 2), ("turned", 1), ("longest", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
@@ -80,10 +85,13 @@ class TripBatch:
     """Row of the right candidate of each masked position."""
     log_time: Float[Tensor, "b n1"]
     """log(travel time / free-flow time) of origin and tokens; NaN where unknown."""
+    prior: Float[Tensor, " m"] | None = None
+    """Log-odds of each candidate that a recursive logit has said already; the model learns what is left to say."""
 
     def to(self, device: torch.device | str) -> "TripBatch":
         """The same batch with its tensors on `device`."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "city"}
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "city"}
+        moved = {name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None}
         return replace(self, **moved)
 
 
@@ -99,7 +107,10 @@ class DestinationCosts:
         self.city = city
         self.nodes = np.unique(city.network.from_node[destinations])
         metrics = city.cost if shared is None else city.cost[2:]
+        metrics = metrics if city.has_usage else metrics[:2]
         fresh = [cost_to_nodes(city.network, cost, self.nodes) for cost in metrics]
+        if not city.has_usage:  # all streets are as popular as each other
+            fresh.append(fresh[1])
         self.by_node: list[Float32[ndarray, "d n"]] = fresh if shared is None else [*shared.by_node[:2], *fresh]
         self.ends, first = np.unique(self._end(destinations), return_index=True)
         distinct = destinations[first]
@@ -127,22 +138,36 @@ class DestinationCosts:
 
 
 class TripBatches:
-    """Seekable source of training batches over one road network."""
+    """Seekable source of training batches over one road network.
+
+    With `logit` each batch has what that says as its `prior`.
+    """
 
     def __init__(
-        self, network: RoadNetwork, trips: Trips, config: BatchConfig, noise: NoiseConfig, *, steps: int, seed: int
+        self,
+        network: RoadNetwork,
+        trips: Trips,
+        config: BatchConfig,
+        noise: NoiseConfig,
+        *,
+        steps: int,
+        seed: int,
+        logit: RecursiveLogit | None = None,
     ) -> None:
         keep = np.flatnonzero((trips.lengths >= 2) & (trips.lengths <= config.longest))
         if len(keep) < config.folds * 2:
             raise ValueError(f"{len(keep)} trips of 2 to {config.longest} segments are too few to train on")
         self.trips = trips.take(keep)
         self.network, self.config, self.noise, self.steps, self.seed = network, config, noise, steps, seed
+        self.logit = logit
         self.fold = np.random.default_rng((seed, 0)).permutation(len(self.trips)) % config.folds
         ends = np.unique(self.trips.destination)
         plain = CityFeatures(network)
         self.cities = [plain]
         self.costs = [DestinationCosts(plain, ends)]
-        for fold in range(config.folds):
+        angles = np.linspace(0, 2 * np.pi, config.turned, endpoint=False).tolist()
+        self.turned = [plain, *(CityFeatures(network, turned=angle) for angle in angles[1:])]
+        for fold in range(config.folds if config.no_usage < 1 else 0):
             others = self.trips.take(np.flatnonzero(self.fold != fold))
             self.cities.append(CityFeatures(network, count_usage(network, others)))
             self.costs.append(DestinationCosts(self.cities[-1], ends, self.costs[0]))
@@ -164,7 +189,11 @@ class TripBatches:
         return rng.permutation(rows.reshape(-1, size))
 
     def __getitem__(self, step: int) -> TripBatch:
-        fold, turn = step % self.config.folds, step // self.config.folds
+        return self.batch(step, step)
+
+    def batch(self, number: int, step: int) -> TripBatch:
+        """Batch `number` of this city, in step `step` of the training."""
+        fold, turn = number % self.config.folds, number // self.config.folds
         epoch, place = divmod(turn, len(self.order(fold, 0)))
         rng = np.random.default_rng((self.seed, 2, step))
         use = 0 if rng.random() < self.config.no_usage else fold + 1
@@ -176,10 +205,30 @@ class TripBatches:
             rng.choice(self.config.block_sizes, p=np.array(self.config.block_weights) / sum(self.config.block_weights))
         )
         costs = self.costs[use].rows(self.trips.destination[rows])
+        city = self.cities[use]
+        if use == 0 and len(self.turned) > 1:
+            city = self.turned[int(rng.integers(len(self.turned)))]
         return make_batch(
-            self.cities[use], self.trips.take(rows), costs, noise=self.noise, block_size=size, progress=progress,
-            drop_condition=self.config.drop_condition, rng=rng,
+            city, self.trips.take(rows), costs, noise=self.noise, block_size=size, progress=progress,
+            drop_condition=self.config.drop_condition, rng=rng, logit=self.logit,
         )  # fmt: skip
+
+
+class SeveralCities:
+    """Training batches over several networks: each step is one city's, as often as it has trips."""
+
+    def __init__(self, cities: Sequence[TripBatches], *, steps: int, seed: int) -> None:
+        count = np.array([len(city.trips) for city in cities])
+        self.cities = cities
+        self.city = np.random.default_rng((seed, 3)).choice(len(cities), size=steps, p=count / count.sum())
+        """Whose step each is."""
+        mine = self.city[:, None] == np.arange(len(cities))
+        self.turn = np.cumsum(mine, axis=0)[np.arange(steps), self.city] - 1
+        """How many earlier steps were that city's."""
+
+    def __getitem__(self, step: int) -> TripBatch:
+        source = self.cities[self.city[step]]
+        return source.batch(int(self.turn[step]), step)
 
 
 def make_batch(
@@ -193,10 +242,12 @@ def make_batch(
     drop_condition: float,
     rng: np.random.Generator,
     all_masked: bool = False,
+    logit: RecursiveLogit | None = None,
 ) -> TripBatch:
     """Draw block offsets and masks for some trips, and collect what the model reads. `costs` has one row a trip.
 
     With `all_masked` every position is masked whatever the noise: with block size 1 that is plain autoregression.
+    What `logit` says is known beside the model, except of trips whose destination is hidden.
     """
     network, count, end = city.network, len(trips), len(city.network)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -234,6 +285,11 @@ def make_batch(
     log_time = np.full((count, width + 1), np.nan, dtype=np.float32)
     log_time[owner, column] = np.log(taken / network.free_flow_s[trips.segment])
     log_time[trips.duration_s <= 0] = np.nan
+    dropped = rng.random(count) < drop_condition
+    prior = None
+    if logit is not None:
+        said = RouteChoice.towards(logit, trips.destination).log_odds(candidates)
+        prior = torch.from_numpy(np.where(dropped[candidates.row][group], np.float32(0), said))
     return TripBatch(
         city=city,
         tokens=torch.from_numpy(tokens[:, 1:]),
@@ -242,7 +298,7 @@ def make_batch(
         origin_features=torch.from_numpy(about[:, 0]),
         destination=torch.from_numpy(trips.destination.astype(np.int64)),
         hour=torch.from_numpy(trips.hour.astype(np.float32)),
-        dropped=torch.from_numpy(rng.random(count) < drop_condition),
+        dropped=torch.from_numpy(dropped),
         blocks=blocks,
         valid=valid,
         masked=masked,
@@ -252,4 +308,5 @@ def make_batch(
         features=torch.from_numpy(features),
         target=torch.from_numpy(target),
         log_time=torch.from_numpy(log_time).clamp(-2.5, 4.0),
+        prior=prior,
     )

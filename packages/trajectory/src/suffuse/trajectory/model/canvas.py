@@ -199,7 +199,7 @@ class RoadCanvas:
         guidance: w of classifier-free guidance, logits = (1 + w) conditional - w unconditional; 0 for none.
         route_choice: what a recursive logit says on the way to these destinations, or None.
         weight: how many times its log-probabilities are added to those of the model, which speaks for both where the
-            recursive logit is silent.
+            recursive logit is silent and was not known in training.
         chunk: final positions are cached this many at a time, however many are final: equal shapes again.
         lead: the most final positions that a decoder leaves uncached before a window: `chunk` - 1, more if it delays; 0
             for a decoder whose windows are the chunks.
@@ -415,7 +415,9 @@ class RoadCanvas:
             if self.pivot_of_speeds is not None:
                 spoken = np.repeat(self.route_choice.speaks(candidates), np.diff(candidates.start))
                 logits += self.weight * self.pivot_of_speeds.log_odds(candidates) * spoken
-            temperature = np.where(self.route_choice.speaks(candidates), temperature, temperature / (1 + self.weight))
+            if not self.route_choice.learned_beside:
+                alone = temperature / (1 + self.weight)
+                temperature = np.where(self.route_choice.speaks(candidates), temperature, alone)
         probability = np.empty_like(logits)
         sure = np.empty(len(candidates), dtype=np.float32)
         _softmax(logits, candidates.start, temperature, self.least, probability, sure)

@@ -52,11 +52,14 @@ class CityFeatures:
         network: the roads; closed segments are honoured.
         observed: counts of the network's trips, or None for a city of which no trips are known.
         before: the network as it was when they were counted, where it has been changed since: see `what_if.Pivot`.
+        turned: the map is seen turned by this angle, radians anticlockwise: training on several cities does that, for
+            in which direction the streets of a strange city run says nothing.
     """
 
     network: RoadNetwork
     observed: Usage | None = None
     before: RoadNetwork | None = None
+    turned: float = 0.0
 
     @cached_property
     def usage(self) -> Usage:
@@ -67,6 +70,20 @@ class CityFeatures:
     def has_usage(self) -> bool:
         """Whether trips of this city are known."""
         return self.observed is not None
+
+    @cached_property
+    def node_metres(self) -> Float[ndarray, "n 2"]:
+        """The network's nodes on the map as it is turned."""
+        if not self.turned:
+            return self.network.node_metres
+        cos, sin = np.cos(self.turned), np.sin(self.turned)
+        return self.network.node_metres @ np.array([[cos, sin], [-sin, cos]])
+
+    @cached_property
+    def bearings(self) -> tuple[Float[ndarray, " s"], Float[ndarray, " s"]]:
+        """The network's directions of travel on the map as it is turned."""
+        start, end = self.network.bearings
+        return start + self.turned, end + self.turned
 
     @cached_property
     def zones(self) -> tuple[Int[ndarray, " s"], ...]:
@@ -162,7 +179,7 @@ class CityFeatures:
     def segment_features(self) -> Float[Tensor, "s f"]:
         """Static features of each segment: what its road encoder reads. None of them says which segment it is."""
         network = self.network
-        start, end = network.bearings
+        start, end = self.bearings
         straight = np.hypot(*(network.node_metres[network.to_node] - network.node_metres[network.from_node]).T)
         flow = np.log1p(self.usage.flow)
         columns = [

@@ -30,6 +30,8 @@ def route_nll(model: TrajectoryModel, batch: TripBatch) -> tuple[Float[Tensor, "
         noisy[batch.masked], model.scorer.road(roads), batch.candidate, batch.group, batch.features,
         batch.dropped[trip][batch.group],
     )  # fmt: skip
+    if batch.prior is not None:
+        logits = logits + batch.prior
     log_probability = log_softmax_by_group(logits.float(), batch.group, len(batch.target))
     nll = torch.zeros(batch.masked.shape).masked_scatter(batch.masked, -log_probability[batch.target])
     return nll, clean

@@ -29,14 +29,19 @@ from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.canvas import Encoded
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips, time_routes
+from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE, RoadLogit
 from suffuse.trajectory.model.training import CITY_FILE, GENERATION_FILE, ROUTE_CHOICE_FOLDER, USAGE_FILE, fingerprint
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import Usage
 from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.cities import CITIES
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
 SHIPPED = Path(__file__).parent.parent / "models"
+FOR_ANY_CITY = "base"
+"""The shipped model that was trained on several cities, for all others."""
+
 NEED_NO_TRIPS = ("dijkstra", "dijkstra-time")
 """Baselines that are whole without a single trip."""
 
@@ -52,16 +57,21 @@ class TripGenerator:
     city: CityFeatures
     directory: Path
     facts: dict[str, Any]
-    """What `city.json` says: the city it was trained on, and how."""
+    """What `city.json` says: the city or the cities it was trained on, and how."""
     own: Sharpness = field(default_factory=Sharpness)
     """How its probabilities are best used, where a request does not say."""
     logit: RecursiveLogit | None = None
-    """The recursive logit of the same trips, at home."""
+    """The recursive logit of the same trips: at home, or anywhere for a model of several cities."""
 
     @property
     def at_home(self) -> bool:
-        """Whether this is the network whose trips it was trained on."""
+        """Whether it reads what was observed on this network."""
         return self.city.has_usage
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Fingerprints of the networks it was trained on."""
+        return fingerprints(self.facts)
 
     @cached_property
     def encoded(self) -> Encoded:
@@ -70,8 +80,10 @@ class TripGenerator:
 
     def on(self, network: RoadNetwork) -> "TripGenerator":
         """The same model on the same network with segments closed or speeds changed, or on another, where it knows no
-        trips.
+        trips. A model of several cities is the same everywhere.
         """
+        if isinstance(self.logit, RoadLogit):
+            return replace(self, city=CityFeatures(network), logit=self.logit.on(network))
         if fingerprint(network) != fingerprint(self.city.network):
             return replace(self, city=CityFeatures(network, None), own=Sharpness(), logit=None)
         logit = None if self.logit is None else self.logit.on(network)
@@ -127,6 +139,12 @@ def model_directory(name_or_path: str | Path) -> Path:
     return find_model(name_or_path, SHIPPED, others=tuple(BASELINES), error=ModelError)
 
 
+def usual_model(city: str) -> str:
+    """The shipped model for a city where nobody names one: its own, or the one for any city."""
+    own = city in CITIES and (SHIPPED / city).is_dir() and not Path(city).exists()
+    return city if own else FOR_ANY_CITY
+
+
 def is_baseline(name_or_path: str | Path) -> bool:
     """Whether this names a baseline, or the directory of a fitted one. Raises ModelError if there is no such model."""
     if str(name_or_path) in BASELINES and not Path(name_or_path).exists():
@@ -175,14 +193,18 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     directory = model_directory(name_or_path)
     if (directory / SETTINGS_FILE).is_file():
         return load_baseline(directory, network)
-    check_files(directory, (CONFIG_FILE, WEIGHTS_FILE, CITY_FILE, USAGE_FILE), error=ModelError)
-    facts = read_object(directory / CITY_FILE, error=ModelError)
-    if "fingerprint" not in facts:
-        raise ModelError(f"{directory / CITY_FILE} does not say which city the model was trained on: no fingerprint")
-    home = facts["fingerprint"] == fingerprint(network)
+    check_files(directory, (CONFIG_FILE, WEIGHTS_FILE, CITY_FILE), error=ModelError)
+    facts = read_facts(directory)
+    abroad = is_for_any_city(facts)
+    check_files(directory, (ROAD_LOGIT_FILE if abroad else USAGE_FILE,), error=ModelError)
     check_config(directory / CONFIG_FILE)
     model: TrajectoryModel = load_whole(TrajectoryModel.from_pretrained, directory, error=ModelError)
-    if not home:
+    if abroad:
+        return TripGenerator(
+            model=model, city=CityFeatures(network), directory=directory, facts=facts, own=read_sharpness(directory),
+            logit=RoadLogit.load(directory, network),
+        )  # fmt: skip
+    if fingerprint(network) not in fingerprints(facts):
         return TripGenerator(model=model, city=CityFeatures(network, None), directory=directory, facts=facts)
     observed = Usage.load(directory / USAGE_FILE, network)
     own = read_sharpness(directory)
@@ -197,9 +219,35 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
 
 
 def sharpness_on(directory: Path, network: RoadNetwork) -> Sharpness:
-    """How a model is used on a network where a request does not say: as suits it at home, by default abroad."""
-    at_home = read_object(directory / CITY_FILE, error=ModelError).get("fingerprint") == fingerprint(network)
-    return read_sharpness(directory) if at_home else Sharpness()
+    """How a model is used on a network where a request does not say: as suits it at home, by default abroad.
+
+    A model of several cities is used as suits it everywhere.
+    """
+    facts = read_facts(directory)
+    suits = is_for_any_city(facts) or fingerprint(network) in fingerprints(facts)
+    return read_sharpness(directory) if suits else Sharpness()
+
+
+def read_facts(directory: Path) -> dict[str, Any]:
+    """What `city.json` of a model directory says. Raises ModelError where it names no city."""
+    facts = read_object(directory / CITY_FILE, error=ModelError)
+    if is_for_any_city(facts):
+        cities = facts["cities"]
+        if not isinstance(cities, list) or not all(isinstance(city, dict) and "fingerprint" in city for city in cities):
+            raise ModelError(f"{directory / CITY_FILE}: each of the cities must have a fingerprint")
+    elif "fingerprint" not in facts:
+        raise ModelError(f"{directory / CITY_FILE} does not say which city the model was trained on: no fingerprint")
+    return facts
+
+
+def is_for_any_city(facts: dict[str, Any]) -> bool:
+    """Whether a model, of which these are the facts, reads no city's usage and so is the same in all of them."""
+    return "cities" in facts
+
+
+def fingerprints(facts: dict[str, Any]) -> tuple[str, ...]:
+    """Of the networks that a model was trained on."""
+    return tuple(str(city["fingerprint"]) for city in facts.get("cities", (facts,)))
 
 
 def read_sharpness(directory: Path) -> Sharpness:

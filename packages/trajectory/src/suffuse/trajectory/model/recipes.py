@@ -37,6 +37,16 @@ def city(*, steps: int = 2500, seed: int = 0, batch: int = 128) -> Recipe:
     return replace(la_serena(steps=steps, seed=seed, batch=batch), sharpness=REAL_DRIVERS)
 
 
+ANY_DRIVERS = Sharpness(temperature=1.0, spread=0.0, route_choice=1.0)
+"""The network is trained beside its recursive logit; both together are what was learned: docs/decisions/0019."""
+
+
+def transfer(*, steps: int = 2000, seed: int = 0, batch: int = 128) -> Recipe:
+    """The recipe for cities without trips: learned from several others, without anything that was counted there."""
+    recipe = la_serena(steps=steps, seed=seed, batch=batch)
+    return replace(recipe, batch=replace(recipe.batch, no_usage=1.0, turned=8), sharpness=ANY_DRIVERS)
+
+
 def tiny(*, steps: int = 60, seed: int = 0, batch: int = 32) -> Recipe:
     """A small network and few steps: to see that one's own files work before training for real."""
     return Recipe(
@@ -54,11 +64,11 @@ def tiny(*, steps: int = 60, seed: int = 0, batch: int = 32) -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"la-serena": la_serena, "city": city, "tiny": tiny}
+RECIPES: dict[str, Callable[..., Recipe]] = {"la-serena": la_serena, "city": city, "transfer": transfer, "tiny": tiny}
 """By name."""
 
-SIMULATED_TRIPS = {"la-serena": 100_000}
-"""Simulated trips of a recipe, where the city has none of its own."""
+SIMULATED_TRIPS = {"la-serena": 100_000, "transfer": 1200}
+"""Simulated trips of a recipe, for each city that has none of its own."""
 
 
 def recipe_by_name(name: str, *, steps: int | None, seed: int, batch: int | None) -> Recipe:

@@ -110,7 +110,7 @@ def token_features(
     out = np.zeros((len(segment), TOKEN_FEATURES), dtype=np.float32)
     _token_features(
         segment, destination, row, city.cost, costs.learned, costs.zone_row, network.from_node, network.to_node,
-        network.node_metres, network.bearings[1], costs.distance, city.usage.flow, len(network), out,
+        city.node_metres, city.bearings[1], costs.distance, city.usage.flow, len(network), out,
     )  # fmt: skip
     return out
 
@@ -347,12 +347,12 @@ def candidate_features(
     own block.
     """
     network, usage = city.network, city.usage
-    start_bearing, end_bearing = network.bearings
+    start_bearing, end_bearing = city.bearings
     out = np.zeros((len(candidates.segment), CANDIDATE_FEATURES), dtype=np.float32)
     _candidate_features(
         out, candidates.row, candidates.position, candidates.start, candidates.segment, candidates.left,
         candidates.left_gap, candidates.right, candidates.right_gap, tokens, masked, block, destination, row, city.cost,
-        costs.learned, costs.zone_row, network.from_node, network.to_node, network.node_metres, start_bearing,
+        costs.learned, costs.zone_row, network.from_node, network.to_node, city.node_metres, start_bearing,
         end_bearing, network.reverse, costs.distance,
         network.successors.indptr, network.successors.indices, city.has_usage, city.zones[0], city.zones[1],
         usage.flow, usage.turn_flow, usage.leaving, usage.flow_key[0], usage.flow_count[0], usage.flow_key[1],

@@ -60,6 +60,8 @@ class RouteChoice:
     log_value: Float32[ndarray, "d s"]
     value_row: Int[ndarray, " b"]
     """Row of `log_value` of each trip."""
+    learned_beside: bool = False
+    """Whether the network was trained with what this says added: then it needs no sharpening where this is silent."""
 
     @staticmethod
     def towards(logit: RecursiveLogit, destination: Int[ndarray, " b"]) -> "RouteChoice":
@@ -80,6 +82,7 @@ class RouteChoice:
             zone_row=zone_of[value_row],
             log_value=log_value,
             value_row=value_row,
+            learned_beside=logit.learned_beside,
         )
 
     def speaks(self, candidates: Candidates) -> Bool[ndarray, " q"]:

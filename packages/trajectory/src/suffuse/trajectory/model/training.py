@@ -1,13 +1,15 @@
-"""Training a trajectory model on the trips of one city, and what a model directory holds.
+"""Training a trajectory model on the trips of one city or of several, and what a model directory holds.
 
 A model directory is a diffusers directory (config.json, diffusion_pytorch_model.safetensors) with more beside it:
 `usage.safetensors`, the observed flows of the city it was trained on; `city.json`, which says which city that is; and
 where the recipe says so `generation.json`, how the probabilities are best used, and `route-choice`, a recursive logit
-of the same trips.
+of the same trips. A model of several cities has no usage, for it is meant for others, and a recursive logit that any
+road network has the attributes for: `road-logit.json`.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ import torch
 from suffuse.backbone.discrete import BetaCurriculum, NoiseConfig
 from suffuse.backbone.train import TrainConfig, train
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
-from suffuse.trajectory.model.batches import BatchConfig, TripBatches, make_batch
+from suffuse.trajectory.model.batches import BatchConfig, SeveralCities, TripBatches, make_batch
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import Sharpness
 from suffuse.trajectory.model.loss import route_nll, trajectory_loss
+from suffuse.trajectory.model.road_logit import RoadLogit, fit_road_logit
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import count_usage
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -55,15 +58,20 @@ def fingerprint(network: RoadNetwork) -> str:
 
 
 @torch.no_grad()
-def sequential_nll(model: TrajectoryModel, city: CityFeatures, trips: Trips, *, batch: int = 128) -> float:
-    """Exact negative log-likelihood of held-out trips in nats a segment, decided one after the other (block size 1)."""
+def sequential_nll(
+    model: TrajectoryModel, city: CityFeatures, trips: Trips, *, batch: int = 128, logit: RecursiveLogit | None = None
+) -> float:
+    """Exact negative log-likelihood of held-out trips in nats a segment, decided one after the other (block size 1).
+
+    `logit` is the one the model was trained beside, if any.
+    """
     noise = NoiseConfig()
     total, count = 0.0, 0
     for first in range(0, len(trips), batch):
         part = trips.take(np.arange(first, min(first + batch, len(trips))))
         made = make_batch(
             city, part, city.costs_to_go(part.destination), noise=noise, block_size=1, progress=0.0, drop_condition=0.0,
-            rng=np.random.default_rng(0), all_masked=True,
+            rng=np.random.default_rng(0), all_masked=True, logit=logit,
         )  # fmt: skip
         nll, _ = route_nll(model, made)
         total, count = total + float(nll.sum()), count + int(made.valid.sum())
@@ -127,12 +135,77 @@ def train_model(
     return result.model
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Town:
+    """One of several cities to train on."""
+
+    network: RoadNetwork
+    trips: Trips
+    held_out: Trips | None = None
+    """Trips that are only measured."""
+
+
+def train_on_several(
+    towns: Sequence[Town], directory: Path, recipe: Recipe, *, resume: bool = False
+) -> TrajectoryModel:
+    """Train for cities never seen: on several, without usage, beside a recursive logit of road attributes.
+
+    Files as with `train_model`. What is held out is measured for each city (`nll NAME`, nats a segment). The recipe
+    must have `no_usage` 1. Returns the averaged model.
+    """
+    if recipe.batch.no_usage < 1:
+        raise ValueError(f"no_usage is {recipe.batch.no_usage}, but must be 1 to train on several cities")
+    torch.manual_seed(recipe.train.seed)
+    model = TrajectoryModel(**recipe.model)
+    steps, seed = recipe.train.steps, recipe.train.seed
+    estimate = fit_road_logit([(town.network, town.trips) for town in towns], seed=seed)
+    logits = [RoadLogit(town.network, estimate) for town in towns]
+    sources = [
+        TripBatches(town.network, town.trips, recipe.batch, recipe.noise, steps=steps, seed=seed, logit=logit)
+        for town, logit in zip(towns, logits, strict=True)
+    ]
+
+    def evaluate(averaged: torch.nn.Module, step: int) -> dict[str, float]:
+        del step
+        assert isinstance(averaged, TrajectoryModel)
+        return {
+            f"nll {town.network.name}": sequential_nll(averaged, CityFeatures(town.network), town.held_out, logit=logit)
+            for town, logit in zip(towns, logits, strict=True)
+            if town.held_out is not None
+        }
+
+    result = train(
+        model=model, loss=trajectory_loss, batches=SeveralCities(sources, steps=steps, seed=seed), config=recipe.train,
+        directory=directory / "run", evaluate=evaluate, resume=resume,
+    )  # fmt: skip
+    assert isinstance(result.model, TrajectoryModel)
+    alike = [delay_correlation(result.model, CityFeatures(town.network), town.trips) for town in towns]
+    correlation = round(float(np.average(alike, weights=[len(town.trips) for town in towns])), 3)
+    result.model.register_to_config(time_correlation=correlation)  # type: ignore[no-untyped-call]
+    logits[0].save(directory)
+    write_sharpness(recipe.sharpness, directory)
+    result.model.save_pretrained(directory)
+    cities = [
+        {"name": town.network.name, "fingerprint": fingerprint(town.network), "segments": len(town.network),
+         "trips": len(town.trips)}
+        for town in towns
+    ]  # fmt: skip
+    facts = {"cities": cities, "trained": result.evaluation}
+    (directory / CITY_FILE).write_text(json.dumps(facts, indent=2) + "\n")
+    return result.model
+
+
 def save_sharpness(sharpness: Sharpness, network: RoadNetwork, trips: Trips, directory: Path, *, seed: int) -> None:
     """Write how a model's probabilities are used, with the recursive logit that this needs. Nothing for the default."""
     if sharpness == Sharpness():
         return
     if sharpness.route_choice > 0:
         RecursiveLogit.fit(network, trips, seed=seed).save(directory / ROUTE_CHOICE_FOLDER)
+    write_sharpness(sharpness, directory)
+
+
+def write_sharpness(sharpness: Sharpness, directory: Path) -> None:
+    """Write `generation.json`."""
     (directory / GENERATION_FILE).write_text(json.dumps(asdict(sharpness), indent=2) + "\n")
 
 

@@ -208,7 +208,8 @@ def _journeys(trips: Trips) -> set[tuple[bytes, int]]:
 def _by_likelihood(model: TripGenerator, members: Trips, others: Trips) -> dict[str, Attack]:
     """Yeom et al. (2018): what was learned from is likelier. The gain is calibrated as Watson et al. (2022) have it."""
     network = model.city.network
-    known = [nats_a_segment(model.model, model.city, trips) for trips in (members, others)]
+    beside = model.logit if model.logit is not None and model.logit.learned_beside else None
+    known = [nats_a_segment(model.model, model.city, trips, beside) for trips in (members, others)]
     found = {"likelihood": attack(-known[0], -known[1])}
     if model.at_home:
         blind = [nats_a_segment(model.model, CityFeatures(network), trips) for trips in (members, others)]

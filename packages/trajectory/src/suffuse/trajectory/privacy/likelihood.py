@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from suffuse.backbone.discrete import NoiseConfig
+from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.model.batches import make_batch
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.loss import route_nll
@@ -19,8 +20,13 @@ AT_ONCE = 128
 
 
 @torch.no_grad()
-def nats_a_segment(model: TrajectoryModel, city: CityFeatures, trips: Trips) -> Float[ndarray, " k"]:
-    """Exact negative log-likelihood of each trip, decided segment by segment, over its number of segments."""
+def nats_a_segment(
+    model: TrajectoryModel, city: CityFeatures, trips: Trips, logit: RecursiveLogit | None = None
+) -> Float[ndarray, " k"]:
+    """Exact negative log-likelihood of each trip, decided segment by segment, over its number of segments.
+
+    `logit` is the one the model was trained beside, if any.
+    """
     model.eval()
     out = np.empty(len(trips))
     by_length = np.argsort(trips.lengths, kind="stable")  # trips of like length share a batch: less padding
@@ -29,7 +35,7 @@ def nats_a_segment(model: TrajectoryModel, city: CityFeatures, trips: Trips) -> 
         part = trips.take(rows)
         batch = make_batch(
             city, part, city.costs_to_go(part.destination), noise=NoiseConfig(), block_size=1, progress=0.0,
-            drop_condition=0.0, rng=np.random.default_rng(0), all_masked=True,
+            drop_condition=0.0, rng=np.random.default_rng(0), all_masked=True, logit=logit,
         )  # fmt: skip
         nll, _ = route_nll(model, batch)
         out[rows] = nll.sum(dim=1).numpy() / batch.valid.sum(dim=1).numpy()

@@ -1,0 +1,240 @@
+"""A recursive logit whose costs are read off the roads: what of route choice can travel to a city without any trips.
+
+The cost of a transition is linear in attributes that every road network has: length, crossings, turns, class. Its few
+weights belong to no city; they are fitted to the trips of several at once, by maximum likelihood (Fosgerau, Frejinger
+and Karlstrom 2013, eq. 11), each city with a scale of its own: how much drivers keep to what is cheapest differs from
+place to place, what they find cheap much less.
+
+Dimensions: t transitions, f attributes, c cities, p parameters (f weights, and a scale of each city but the first).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from suffuse.console import read_object, shown, write_json
+from suffuse.trajectory.baselines.likelihood import Estimate
+from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit, finite_value_function
+from suffuse.trajectory.baselines.travel_times import TravelTimes
+from suffuse.trajectory.baselines.turn_frequencies import TurnFrequencies
+from suffuse.trajectory.baselines.turn_graph import NO_TRANSITION, TurnGraph
+from suffuse.trajectory.baselines.value_function import NoValueError, ValueFunction
+from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.trips.table import Trips
+
+ROAD_LOGIT_FILE = "road-logit.json"
+
+ATTRIBUTES = (
+    "km", "segment", "slight", "turn", "sharp", "u_turn", "km_fast", "km_main", "km_tertiary", "km_small",
+)  # fmt: skip
+"""Of a transition: km of the segment entered; 1, for the end of a segment is a crossing; 1 for a change of direction by
+more than 20, 45, 135 degrees where there is a choice; turning round; km once more on roads of the classes of `KINDS`.
+
+Left and right are alike: nobody says on which side a strange city drives. Free-flow time is not among them: most speeds
+in road data are those that somebody has given to a class, and the weight of one city's is wrong in another."""
+
+KINDS = {
+    "km_fast": ("motorway", "trunk"),
+    "km_main": ("primary", "secondary"),
+    "km_tertiary": ("tertiary",),
+    "km_small": ("living_street", "service", "track", "cycleway", "footway"),
+}
+"""Classes that may cost more or less by the kilometre than residential and unclassified streets."""
+
+SLIGHT, TURN, SHARP = np.radians([20, 45, 135])
+"""Changes of direction from which on a turn is one of its kind."""
+
+START = (4.0, 0.3, 0.2, 0.7, 1.3, 2.0, 0.0, 0.0, 0.0, 0.0)
+"""Weights from which the search starts."""
+
+SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+"""Multiples of `START` that are tried first: the value function has to exist."""
+
+PRIOR = (10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0, 2.0, 2.0)
+"""Standard deviation of a normal prior on each weight around `START`, where a weight stays of which no trip says
+anything."""
+
+TRIPS = 500
+"""Most trips of a city that the likelihood is of."""
+
+STEPS = 25
+LEAST_GAIN = 1e-2
+"""Newton steps: at most so many, until they promise less than this, in nats over all trips."""
+
+
+def attributes(graph: TurnGraph, network: RoadNetwork) -> Float[ndarray, "t f"]:
+    """`ATTRIBUTES` of each transition."""
+    enter, leave = network.bearings
+    bend = np.abs((enter[graph.after] - leave[graph.before] + np.pi) % (2 * np.pi) - np.pi)
+    around = network.reverse[graph.before] == graph.after
+    choice = (np.diff(graph.start)[graph.before] > 1) & ~around
+    km = network.length_m[graph.after] / 1000
+    kind = network.highway[graph.after]
+    columns = [
+        km,
+        np.ones(len(graph)),
+        choice & (bend > SLIGHT) & (bend <= TURN),
+        choice & (bend > TURN) & (bend <= SHARP),
+        choice & (bend > SHARP),
+        around,
+        *(km * np.isin(kind.astype(str), classes) for classes in KINDS.values()),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+class RoadLogit(RecursiveLogit):
+    """A recursive logit of any network, with weights of `ATTRIBUTES` that were fitted elsewhere."""
+
+    name: ClassVar[str] = "road-logit"
+    learned_beside: ClassVar[bool] = True
+
+    def __init__(self, network: RoadNetwork, estimate: Estimate) -> None:
+        graph = TurnGraph.of(network)
+        nowhere = np.zeros(len(network), dtype=np.int64)
+        none = Trips.from_lists([])
+        super().__init__(
+            network, TravelTimes.free_flow(network), TurnFrequencies.count(graph, nowhere, none), 1.0, estimate
+        )
+
+    @cached_property
+    def _attributes(self) -> Float[ndarray, "t f"]:
+        return attributes(self.graph, self.network)
+
+    def cost(self, zone: int) -> Float[ndarray, " t"]:
+        """Cost of each transition, nats, wherever a trip is going."""
+        return self._attributes @ np.array(self.estimate.weights)
+
+    def value_function(self, zone: int) -> ValueFunction:
+        """Values and choices. In a city with shorter streets than those fitted to, costs are raised until it exists."""
+        if zone not in self._functions:
+            self._functions[zone] = finite_value_function(self.graph, self.cost(zone))[0]
+        return self._functions[zone]
+
+    def on(self, network: RoadNetwork) -> "RoadLogit":
+        """The same weights on any network."""
+        return RoadLogit(network, self.estimate)
+
+    def save(self, directory: Path) -> None:
+        """Write `road-logit.json`. Raises ModelError if it cannot."""
+        said = {
+            "weights": dict(zip(ATTRIBUTES, self.estimate.weights, strict=True)),
+            "standard_error": dict(zip(ATTRIBUTES, self.estimate.standard_error or (), strict=False)),
+            "trips": self.estimate.trips,
+        }
+        write_json(directory / ROAD_LOGIT_FILE, said, error=ModelError)
+
+    @classmethod
+    def load(cls, directory: Path, network: RoadNetwork) -> "RoadLogit":
+        """Read what `save` wrote. Raises ModelError for anything else."""
+        path = directory / ROAD_LOGIT_FILE
+        weights = read_object(path, error=ModelError).get("weights")
+        if not isinstance(weights, dict) or tuple(weights) != ATTRIBUTES:
+            raise ModelError(f"{path}: weights must be those of {', '.join(ATTRIBUTES)}, in this order")
+        for name, value in weights.items():
+            if type(value) not in (int, float) or not abs(value) < 1e3:
+                raise ModelError(f"{path}: the weight of {name} is {shown(value)}, but must be a number below 1,000")
+        return cls(network, Estimate(tuple(float(value) for value in weights.values())))
+
+
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """The trips of one city that have a likelihood: those of legal turns that pass their destination once."""
+
+    graph: TurnGraph
+    attributes: Float[ndarray, "t f"]
+    ends: list[tuple[int, int]]
+    taken: Float[ndarray, "r f"]
+    """Sum of the attributes over each trip."""
+
+    @staticmethod
+    def of(network: RoadNetwork, trips: Trips, seed: int) -> "_Observed":
+        graph = TurnGraph.of(network)
+        known = attributes(graph, network)
+        ends, taken = list[tuple[int, int]](), []
+        for row in np.random.default_rng(seed).permutation(len(trips)).tolist():
+            route = trips.segments_of(row)
+            turns = graph.find(route[:-1], route[1:])
+            if len(route) > 1 and NO_TRANSITION not in turns and np.count_nonzero(route == route[-1]) == 1:
+                ends.append((int(route[0]), int(route[-1])))
+                taken.append(known[turns].sum(axis=0))
+            if len(ends) == TRIPS:
+                break
+        return _Observed(graph, known, ends, np.array(taken).reshape(len(ends), len(ATTRIBUTES)))
+
+    def scores(self, weights: Float[ndarray, " f"]) -> tuple[float, Float[ndarray, "r f"]]:
+        """Log-likelihood, and each trip's derivative by the weights. Raises NoValueError where there is none."""
+        function = ValueFunction(self.graph, self.attributes @ weights)
+        total, rows = 0.0, []
+        for (origin, destination), seen in zip(self.ends, self.taken, strict=True):
+            log_z, expected = function.expected_features(self.attributes, origin, destination)
+            if not np.isfinite(log_z):
+                raise NoValueError("a value is too small to tell from 0")
+            total -= seen @ weights + log_z
+            rows.append(expected - seen)
+        return total, np.array(rows)
+
+
+def fit_road_logit(cities: Sequence[tuple[RoadNetwork, Trips]], *, seed: int = 0) -> Estimate:
+    """The likeliest weights for the trips of several cities, in the scale of the first.
+
+    Newton steps with the outer product of the scores (Berndt, Hall, Hall and Hausman 1974), halved until they gain.
+    Raises ModelError where no trip of a city has a likelihood.
+    """
+    seen = [_Observed.of(network, trips, seed) for network, trips in cities]
+    for (network, _), observed in zip(cities, seen, strict=True):
+        if not observed.ends:
+            raise ModelError(f"no trip in {network.name!r} takes legal turns and ends where it first arrives")
+    size, others = len(ATTRIBUTES), len(seen) - 1
+    centre = np.array(START + (1.0,) * others)
+    precision = 1 / np.array(PRIOR + (1.0,) * others) ** 2
+
+    def scores(parameters: Float[ndarray, " p"]) -> tuple[float, Float[ndarray, "r p"]]:
+        weights, scales = parameters[:size], np.append(1.0, parameters[size:])
+        total, rows = -float((precision * (parameters - centre) ** 2).sum() / 2), []
+        for city, (observed, scale) in enumerate(zip(seen, scales, strict=True)):
+            if scale <= 0:
+                raise NoValueError("a scale must be above 0")
+            found, score = observed.scores(scale * weights)
+            by_scale = np.zeros((len(score), others))
+            if city:
+                by_scale[:, city - 1] = score @ weights
+            total += found
+            rows.append(np.concatenate([scale * score, by_scale], axis=1))
+        return total, np.concatenate(rows)
+
+    best, score, parameters = -np.inf, np.empty((0, size + others)), centre
+    for factor in SCALES:
+        trial = np.concatenate([factor * centre[:size], centre[size:]])
+        try:
+            found, found_score = scores(trial)
+        except NoValueError:
+            continue
+        if found > best:
+            best, score, parameters = found, found_score, trial
+    if best == -np.inf:
+        raise ModelError("the trips have no likelihood at any scale of the weights")
+    for _ in range(STEPS):
+        slope = score.sum(axis=0) - precision * (parameters - centre)
+        step = np.linalg.solve(score.T @ score + np.diag(precision), slope)
+        if slope @ step < LEAST_GAIN:
+            break
+        for _ in range(12):
+            try:
+                found, found_score = scores(parameters + step)
+            except NoValueError:
+                found = -np.inf
+            if found > best:
+                break
+            step = step / 2
+        else:
+            break
+        best, score, parameters = found, found_score, parameters + step
+    error = np.sqrt(np.diag(np.linalg.inv(score.T @ score + np.diag(precision))))
+    return Estimate(tuple(parameters[:size].tolist()), tuple(error[:size].tolist()), best / len(score), len(score))
