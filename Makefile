@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	"$$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-MEMBERS := shared/console shared/backbone packages/trajectory[match,moving,pbf,sumo] packages/policy[metaworld,pusht,robotics,serve] apps/backbone apps/cli
+MEMBERS := shared/console shared/backbone packages/trajectory[moving,pbf,sumo] packages/policy[metaworld,pusht,robotics,serve] apps/backbone apps/cli
 POETRY := poetry==2.5.1
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint .venv/constraints.txt

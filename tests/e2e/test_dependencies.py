@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MEMBERS = [path.parent for path in sorted(ROOT.glob("*/*/pyproject.toml"))]
 USED_BY_A_LIBRARY = {
-    "fastmm": "imported by name, so that its absence is said in a sentence",
     "pyarrow": "pandas and geopandas write Parquet with it",
     "tensorboard": "torch.utils.tensorboard writes with it",
 }

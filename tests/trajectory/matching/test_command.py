@@ -12,8 +12,6 @@ from suffuse.trajectory.demand import DemandConfig, simulate
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
 
-pytest.importorskip("fastmm", reason="the extra `match` is not installed")
-
 
 def run(*words, code=0):
     result = CliRunner().invoke(app, [str(word) for word in words])

@@ -16,8 +16,6 @@ from suffuse.trajectory.trips.raw import ReadReport
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.write import write_trips
 
-pytest.importorskip("fastmm", reason="the extra `match` is not installed")
-
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "map_matching_truth"
 
 
@@ -219,12 +217,6 @@ def test_a_bad_position_in_a_csv_is_named(town, tmp_path):
     file.write_text("lat,lon,time\n-29.9,-71.25,now\n")
     with pytest.raises(TripError, match="time 'now' in line 2 is not ISO 8601"):
         read_trips(file, town)
-
-
-def test_without_the_library_the_extra_is_named(town, trace, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastmm", None)
-    with pytest.raises(TripError, match=r"pip install 'suffuse-trajectory\[match\]'"):
-        match(trace(town.node_lonlat[:2]), town)
 
 
 def test_nothing_is_printed(town, driven, recorder, capfd):

@@ -21,6 +21,9 @@ class MatchConfig:
     """How far a fix may fall back along a segment before it counts as driving round the block."""
     spacing_m: float = 30.0
     """Fixes nearer than this to the one before say more of the error than of the way, and only tell the time."""
+    u_turn: float = 0.5
+    """A way without the U-turns that the roads bar is taken if it is at least so likely, for each of them, as the way
+    with them. With 0 it always is, if there is one."""
     stray_share: float = 0.1
     """The most fixes of a trace, as a share, that may have no road within `radius_m`; they are left out."""
     gap_s: float | None = None
@@ -36,5 +39,6 @@ class MatchConfig:
         for name in ("reverse_m", "spacing_m"):
             if not getattr(self, name) >= 0:
                 raise TripError(f"MatchConfig.{name} is {getattr(self, name)}, but must not be below 0")
-        if not 0 <= self.stray_share <= 1:
-            raise TripError(f"MatchConfig.stray_share is {self.stray_share}, but must be between 0 and 1")
+        for name in ("stray_share", "u_turn"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TripError(f"MatchConfig.{name} is {getattr(self, name)}, but must be between 0 and 1")

@@ -3,15 +3,13 @@
 Dimensions: k traces, m fixes of all traces together, s segments.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import shapely
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
 from suffuse.trajectory.matching.config import MatchConfig
@@ -28,9 +26,6 @@ from suffuse.trajectory.trips.table import Trips
 
 BATCH = 500
 """Traces a process takes at a time."""
-
-CELL_M = 50.0
-"""Fixes in one square of this side are looked at together when roads near them are sought."""
 
 
 def match(
@@ -56,8 +51,7 @@ def match(
         on_progress: called with the number of traces done so far.
 
     Raises:
-        TripError: if fastmm is not installed; if the file cannot be read; if a trace cannot be matched and `on_error`
-            is "fail"; if none can.
+        TripError: if the file cannot be read; if a trace cannot be matched and `on_error` is "fail"; if none can.
 
     """
     traces = points if isinstance(points, Points) else read_points(Path(points))
@@ -75,12 +69,7 @@ def matched(
     workers: int = 1,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[RawTrips, MatchReport]:
-    """As `match`, before anything is checked; a trace without a trip is a broken record.
-
-    Raises:
-        TripError: if fastmm is not installed.
-
-    """
+    """As `match`, before anything is checked; a trace without a trip is a broken record."""
     config = MatchConfig() if config is None else config
     began = time.perf_counter()
     outcomes: dict[int, Outcome] = {}
@@ -88,19 +77,14 @@ def matched(
     with np.errstate(invalid="ignore"):  # positions that are none
         xy = network.to_metres(points.lonlat)
     if len(good):
-        usable = np.repeat(np.isin(np.arange(len(points)), good), np.diff(points.start))
         reach = usual_reach(points, xy) if config.reach_m is None else config.reach_m
-        with tempfile.TemporaryDirectory(prefix="suffuse-match-") as folder:
-            near = roads_near(network, xy[usable], reach / 2 + config.radius_m)
-            task = Task(network=network, config=config, reach_m=reach, near=near, folder=Path(folder))
-            rows_of = [good[low : low + BATCH] for low in range(0, len(good), BATCH)]
-            batches = [[_trace(points, xy, row) for row in rows.tolist()] for rows in rows_of]
-            if workers > 1 and len(batches) > 1:
-                task()  # leaves the table of ways in the folder, so that no two processes make it
-            for rows, some in zip(rows_of, in_processes(task, batches, workers=workers), strict=True):
-                outcomes |= zip(rows.tolist(), some, strict=True)
-                if on_progress is not None:
-                    on_progress(len(outcomes))
+        task = Task(network=network, config=config, reach_m=reach)
+        rows_of = [good[low : low + BATCH] for low in range(0, len(good), BATCH)]
+        batches = [[_trace(points, xy, row) for row in rows.tolist()] for rows in rows_of]
+        for rows, some in zip(rows_of, in_processes(task, batches, workers=workers), strict=True):
+            outcomes |= zip(rows.tolist(), some, strict=True)
+            if on_progress is not None:
+                on_progress(len(outcomes))
     raw, report = _gathered(points, network, outcomes)
     report.seconds = time.perf_counter() - began
     return raw, report
@@ -113,40 +97,21 @@ class Task:
     network: RoadNetwork
     config: MatchConfig
     reach_m: float
-    near: Bool[ndarray, " s"]
-    folder: Path
 
     def __call__(self) -> Callable[[list[tuple[ndarray, ndarray]]], list[Outcome]]:
         """From traces (metres, Unix seconds) to outcomes."""
-        matcher = Matcher(self.network, self.config, self.reach_m, self.near, self.folder)
-        tracer = Tracer(matcher, self.network)
-        return lambda traces: [tracer(xy, when) for xy, when in traces]
+        return Tracer(Matcher(self.network, self.config, self.reach_m), self.network)
 
 
 def usual_reach(points: Points, xy: Float[ndarray, "m 2"]) -> float:
     """How long a way between two fixes may be: 600 m and one and a half times the step between two that 99 % of all do
-    not exceed, but at most 4000 m. The table of ways grows with its square.
+    not exceed, but at most 4000 m. What searches come to grows with its square.
     """
     with np.errstate(invalid="ignore"):
         step = np.linalg.norm(np.diff(xy, axis=0), axis=1)
     step[points.starts_trace[1:]] = np.nan
     step = step[np.isfinite(step)]
     return float(min(1.5 * np.quantile(step, 0.99, method="higher") + 600, 4000)) if len(step) else 600.0
-
-
-def roads_near(network: RoadNetwork, xy: Float[ndarray, "m 2"], within_m: float) -> Bool[ndarray, " s"]:
-    """The segments within a distance of any fix: no way between two fixes that is twice as long uses any other."""
-    cells = np.unique(np.floor(xy / CELL_M), axis=0) * CELL_M + CELL_M / 2
-    lines = shapely.transform(network.geometry, network.to_metres)
-    found = shapely.STRtree(list(np.asarray(shapely.points(cells)))).query(
-        lines, predicate="dwithin", distance=within_m + CELL_M
-    )[0]
-    near = np.zeros(len(network), dtype=bool)
-    near[found] = True
-    near[list(network.closed)] = False
-    if not near.any():
-        near[np.setdiff1d(np.arange(len(network)), list(network.closed))[0]] = True  # the matcher wants one
-    return near
 
 
 def _trace(points: Points, xy: Float[ndarray, "m 2"], row: int) -> tuple[ndarray, ndarray]:
@@ -165,7 +130,7 @@ def _gathered(points: Points, network: RoadNetwork, outcomes: dict[int, Outcome]
         list[tuple[int, int]](),
     )
     broken: dict[int, str] = {}
-    off_m: list[float] = []
+    off_m: list[ndarray] = []
     for number, said in sorted(points.lost.items()):
         report.problems.append(Problem(record=number, trip_id="", kind="line", sentence=said))
     for row in range(len(points)):

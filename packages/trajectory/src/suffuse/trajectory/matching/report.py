@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from suffuse.trajectory.matching.trace import KINDS, Kind
 
@@ -98,9 +99,9 @@ class MatchReport:
         }
 
 
-def quantiles(values: list[float]) -> tuple[float, float] | None:
-    """Median and 90th percentile, to the decimetre."""
+def quantiles(values: list[ndarray]) -> tuple[float, float] | None:
+    """Median and 90th percentile of what several arrays hold, to the decimetre."""
     if not values:
         return None
-    low, high = np.quantile(np.array(values), [0.5, 0.9]).round(1).tolist()
+    low, high = np.quantile(np.concatenate(values), [0.5, 0.9]).round(1).tolist()
     return low, high

@@ -156,9 +156,9 @@ def parts_of(
 
     `kept` are the positions of the stretch's own fixes among all of its trace, `xy` and `time` those of all.
     """
-    path = np.array(stretch.path)
+    path = stretch.path
     begins = np.concatenate([[0.0], np.cumsum(streets.length_m[path])])
-    travelled = _all_travelled(xy, kept, np.array(stretch.travelled))
+    travelled = _all_travelled(xy, kept, stretch.travelled)
     time = time[kept[0] : kept[-1] + 1]
     timed = not np.isnan(time[0])
     entered = entry_times(begins[:-1], travelled, time) if timed else np.full(len(path), np.nan)
