@@ -43,6 +43,7 @@ SMALLER = (
     ("--best-of 10", "--best-of 2"),
     ("--recipe pusht", "--recipe pusht --steps 2 --batch 8"),
     ("--recipe metaworld", "--recipe metaworld --steps 2 --batch 8"),
+    ("--recipe fetch", "--recipe fetch --steps 2 --batch 8"),
     ("--episodes 200", "--episodes 1"),
     ("--episodes 100", "--episodes 1"),
 )

@@ -132,7 +132,7 @@ class Episode:
         """Reset the environment; what happens then depends on the seed and the actions alone."""
         self.task, self.environment, self.seed = task, environment, seed
         self.observation, _ = self._reset()
-        self.steps, self.max_reward, self.success, self.over = 0, 0.0, False, False
+        self.steps, self.max_reward, self.success, self.over = 0, -np.inf, False, False
 
     def _reset(self) -> tuple[Observation, Mapping[str, Any]]:
         with warnings.catch_warnings():

@@ -4,7 +4,8 @@ A gripper goes straight to a place, a twentieth of a metre a step at most. To li
 down on it, close, and carry it to the goal. To push: around the block to behind it, as seen from the goal, down, and
 through it towards the goal, again from behind when it has slipped off the line.
 
-Places are in metres: x away from the robot, y to its left, z up.
+Where a rule changes, the way is bent rather than broken, for what is smooth is easier to learn. Places are in metres: x
+away from the robot, y to its left, z up.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,16 +24,26 @@ GAIN = 2.0
 """Strides that are asked for, a stride of the way that is left: the arm lags behind what it is told."""
 
 OPEN, CLOSED = 1.0, -1.0
-OVER = np.array([0.0, 0.0, 0.08])
-"""From a block to where the open gripper comes down from."""
+OVER = 0.08
+"""Height over a block at which the open gripper comes."""
 
-ALIGNED = 0.01
-"""Sideways distance within which the gripper is over a block, or behind it on the line to the goal."""
+CLEAR = 0.06
+"""Height over a block's middle at which the closed gripper passes it."""
+
+ALIGNED = 0.005
+SLOPE = 0.04
+"""A gripper comes down over the last `SLOPE` of its way to a place, and is down where `ALIGNED` of it are left."""
+
+LOW = 0.03
+"""Metres too low, and away, at which a gripper goes up before it goes anywhere."""
+
+GRIPPED = 0.015
+"""Distance of the gripper's middle from the block's at which it closes."""
+
+GRASP = 0.054
+"""Sum of both fingers' places up to which they hold a block of twice 2.5 cm."""
 
 BLOCK_HALF = 0.025
-GRASP = 0.05
-"""Sum of both fingers' places at which they hold a block of twice 2.5 cm."""
-
 BEHIND = 0.09
 """Distance of the gripper's middle from the block's where a push begins."""
 
@@ -41,9 +52,6 @@ SLIPPED = 0.02
 
 PUSH = 0.02
 """Metres ahead that a push aims at, each step."""
-
-CLEAR = 0.06
-"""Height over the block's middle at which the gripper passes it."""
 
 
 class FetchActor:
@@ -67,6 +75,11 @@ def towards(way: Place, fingers: float) -> Float32[np.ndarray, " 4"]:
     return np.array([*(asked / max(1.0, float(np.abs(asked).max()))), fingers], dtype=np.float32)
 
 
+def sloped(away: float, height: float) -> float:
+    """The height to fly at: all of it from afar, nothing at the place, and a slope between."""
+    return height * min(max(away - ALIGNED, 0.0) / SLOPE, 1.0)
+
+
 def reach(state: Float[np.ndarray, " 13"]) -> Float32[np.ndarray, " 4"]:
     """Straight to the goal."""
     return towards(state[-3:] - state[:3], CLOSED)
@@ -76,11 +89,10 @@ def pick_and_place(state: Float[np.ndarray, " 28"]) -> Float32[np.ndarray, " 4"]
     """Over the block, down, close, carry."""
     gripper, block, goal, fingers = state[:3], state[3:6], state[-3:], state[9] + state[10]
     to_block = block - gripper
-    if np.abs(to_block[:2]).max() > ALIGNED and np.linalg.norm(to_block) > 2 * ALIGNED:
-        return towards(to_block + OVER, OPEN)
-    if abs(to_block[2]) > ALIGNED:
-        return towards(to_block, OPEN)
-    if fingers > GRASP + 0.004:
+    aside = float(np.linalg.norm(to_block[:2]))
+    if np.linalg.norm(to_block) > GRIPPED:
+        return towards(np.array([*to_block[:2], to_block[2] + sloped(aside, OVER)]), OPEN)
+    if fingers > GRASP:
         return towards(to_block, CLOSED)
     return towards(goal - block, CLOSED)
 
@@ -97,10 +109,9 @@ def push(state: Float[np.ndarray, " 28"]) -> Float32[np.ndarray, " 4"]:
     if along < 0 and abs(aside) < SLIPPED and -down < BLOCK_HALF:
         return towards(np.array([*(PUSH * ahead - aside * left), down]), CLOSED)
     level = (-BEHIND - along) * ahead - aside * left
-    if np.abs(level).max() < ALIGNED:
-        return towards(np.array([*level, down]), CLOSED)
-    up = down + CLEAR
-    return towards(np.array([*(level if up < ALIGNED else 0 * level), max(up, 0.0)]), CLOSED)
+    away = float(np.linalg.norm(level))
+    up = down + sloped(away, CLEAR)
+    return towards(np.array([*(0 * level if up > LOW and away > LOW else level), up]), CLOSED)
 
 
 EXPERTS: dict[str, Callable[[Float[np.ndarray, " s"]], Float32[np.ndarray, " 4"]]] = {
