@@ -103,7 +103,7 @@ def one_each(option: str, files: list[Path] | None, cities: list[str]) -> list[P
         return [None] * len(cities)
     if len(files) != len(cities):
         raise ValueError(
-            f"{option} is given {len(files)} times, but must be given once for each --city ({len(cities)}), or not"
+            f"{option} names {len(files)} files for {len(cities)} cities, but must name one for each or none"
         )
     return list(files)
 

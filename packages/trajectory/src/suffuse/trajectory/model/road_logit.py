@@ -9,7 +9,7 @@ Dimensions: t transitions, f attributes, c cities, p parameters (f weights, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -55,7 +55,9 @@ START = (4.0, 0.3, 0.2, 0.7, 1.3, 2.0, 0.0, 0.0, 0.0, 0.0)
 """Weights from which the search starts."""
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-"""Multiples of `START` that are tried first: the value function has to exist."""
+"""Multiples of `START` that are tried first, on `FIRST` trips of each city: the value function has to exist."""
+
+FIRST = 30
 
 PRIOR = (10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0, 2.0, 2.0)
 """Standard deviation of a normal prior on each weight around `START`, where a weight stays of which no trip says
@@ -168,6 +170,10 @@ class _Observed:
                 break
         return _Observed(graph, known, ends, np.array(taken).reshape(len(ends), len(ATTRIBUTES)))
 
+    def first(self, count: int) -> "_Observed":
+        """The same with the first trips alone."""
+        return replace(self, ends=self.ends[:count], taken=self.taken[:count])
+
     def scores(self, weights: Float[ndarray, " f"]) -> tuple[float, Float[ndarray, "r f"]]:
         """Log-likelihood, and each trip's derivative by the weights. Raises NoValueError where there is none."""
         function = ValueFunction(self.graph, self.attributes @ weights)
@@ -195,13 +201,13 @@ def fit_road_logit(cities: Sequence[tuple[RoadNetwork, Trips]], *, seed: int = 0
     centre = np.array(START + (1.0,) * others)
     precision = 1 / np.array(PRIOR + (1.0,) * others) ** 2
 
-    def scores(parameters: Float[ndarray, " p"]) -> tuple[float, Float[ndarray, "r p"]]:
+    def scores(parameters: Float[ndarray, " p"], most: int = TRIPS) -> tuple[float, Float[ndarray, "r p"]]:
         weights, scales = parameters[:size], np.append(1.0, parameters[size:])
         total, rows = -float((precision * (parameters - centre) ** 2).sum() / 2), []
         for city, (observed, scale) in enumerate(zip(seen, scales, strict=True)):
             if scale <= 0:
                 raise NoValueError("a scale must be above 0")
-            found, score = observed.scores(scale * weights)
+            found, score = observed.first(most).scores(scale * weights)
             by_scale = np.zeros((len(score), others))
             if city:
                 by_scale[:, city - 1] = score @ weights
@@ -209,17 +215,21 @@ def fit_road_logit(cities: Sequence[tuple[RoadNetwork, Trips]], *, seed: int = 0
             rows.append(np.concatenate([scale * score, by_scale], axis=1))
         return total, np.concatenate(rows)
 
-    best, score, parameters = -np.inf, np.empty((0, size + others)), centre
+    highest, parameters = -np.inf, centre
     for factor in SCALES:
         trial = np.concatenate([factor * centre[:size], centre[size:]])
         try:
-            found, found_score = scores(trial)
+            found = scores(trial, FIRST)[0]
         except NoValueError:
             continue
-        if found > best:
-            best, score, parameters = found, found_score, trial
-    if best == -np.inf:
+        if found > highest:
+            highest, parameters = found, trial
+    if highest == -np.inf:
         raise ModelError("the trips have no likelihood at any scale of the weights")
+    try:
+        best, score = scores(parameters)
+    except NoValueError as why:
+        raise ModelError(f"the trips have no likelihood: {why}") from None
     for _ in range(STEPS):
         slope = score.sum(axis=0) - precision * (parameters - centre)
         step = np.linalg.solve(score.T @ score + np.diag(precision), slope)
