@@ -22,14 +22,15 @@ registry: Any = diffusers.hooks.hooks
 
 Attach = Callable[[nn.Module], None]
 BLOCKS = 8
-THRESHOLDS = (0.04, 0.045, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4)
+THRESHOLDS = (0.04, 0.045, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.55, 0.75)
 MAGNITUDES = (
     *itertools.product((0.01, 0.03, 0.06, 0.12, 0.25), (1, 2, 4), (0.1,)),
     *itertools.product((0.03, 0.12), (1, 2), (0.4, 0.6)),
+    *itertools.product((0.25, 0.5), (8,), (0.1,)),
 )
 """Of MagCache: threshold, most steps in a row that may be left out, share of steps at the start in which none is."""
 
-INTERVALS = (2, 3, 4, 5, 6, 8)
+INTERVALS = (2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True)
