@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pytest
 from geopandas.testing import assert_geodataframe_equal
 
+from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.scale.facts import facts_of_model
+from suffuse.trajectory.trips.raw import ReadReport
 from suffuse.trajectory.trips.read import read_trips
 
 ASKED = ("generate", "--city", "grid", "--model", "dijkstra", "-n", "25", "--seed", "3")
@@ -167,3 +170,33 @@ def test_two_commands_do_not_write_the_same_shards(command: Callable[..., object
         fcntl.flock(file, fcntl.LOCK_EX)
         said = refusal(*ASKED, "--shard-size", "10", "--out", "shards")
     assert said == "shards: another command is writing shards there"
+
+
+def test_a_folder_of_shards_is_taken_where_a_file_of_trips_is(command: Callable[..., object]) -> None:
+    command(*ASKED, "--out", "whole.parquet")
+    command(*ASKED, "--shard-size", "10", "--out", "shards")
+    for name in ("whole.parquet", "shards"):
+        out = f"fitted-{name.removesuffix('.parquet')}"
+        command("train", "--city", "grid", "--trips", name, "--model", "markov", "--out", out)
+        command("evaluate", "--city", "grid", "--real", name, "--generated", name, "--baselines", "none",
+                "--json", f"{out}.json")  # fmt: skip
+    assert Path("fitted-whole.json").read_text() == Path("fitted-shards.json").read_text()
+    command("train", "--city", "grid", "--trips", "shards", "--recipe", "tiny", "--steps", "1", "--batch", "4",
+            "--out", "small")  # fmt: skip
+
+
+def test_shards_are_read_one_by_one_and_what_is_wrong_names_its_file(command: Callable[..., object]) -> None:
+    command(*ASKED, "--out", "whole.parquet")
+    command(*ASKED, "--shard-size", "10", "--out", "shards")
+    city = load_city("grid")
+    whole, parts = read_trips("whole.parquet", city), read_trips("shards", city)
+    for name in ("start", "segment", "enter_s", "duration_s", "depart", "trip_id"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+
+    shutil.copy("shards/part-000000.parquet", "shards/part-000001.parquet")
+    with pytest.raises(TripError, match=r"part-000001\.parquet: row 1 .*has the trip_id of one in an earlier shard"):
+        read_trips("shards", city)
+    report = ReadReport()
+    kept = read_trips("shards", city, on_error="skip", report=report)
+    assert kept.trip_id.tolist() == [*whole.trip_id[:10], *whole.trip_id[20:]]
+    assert report.records == 25

@@ -10,6 +10,7 @@ from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.cities import CITIES
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import find_trips, read_trips
+from suffuse.trajectory.trips.shards import has_shards
 from suffuse.trajectory.trips.table import Trips
 
 SIMULATED = 20_000
@@ -62,6 +63,8 @@ def range_of(trips: Trips, count: int) -> np.ndarray:
 
 def has_parts(source: Path) -> bool:
     """Whether a file or folder of trips says which are for training."""
+    if has_shards(source):
+        return False
     if source.is_dir():
         if any((source / name).is_file() for name in ("train.csv", "train.csv.gz", "train.parquet")):
             return True

@@ -23,7 +23,7 @@ SHARDS = "part-*.parquet"
 
 
 def raw_from_parquet(path: Path, part: str | None) -> RawTrips:
-    """The trips of a Parquet file, or of a folder's shards, as `write_trips` makes it, or as a map-matched corpus.
+    """The trips of a Parquet file as `write_trips` makes it, or of a map-matched corpus.
 
     Columns: `segments` or `edges` (list of ids); if there, `times` (list of timestamps) or `enter_s` (list of seconds
     from departure), `depart` (timestamp) or `t0` (Unix seconds), `arrive` or `t1`, `trip_id` or `trip`, and `split`, of
@@ -34,10 +34,9 @@ def raw_from_parquet(path: Path, part: str | None) -> RawTrips:
 
     """
     try:
-        files = sorted(path.glob(SHARDS)) if path.is_dir() else [path]
-        names = pq.read_schema(files[0]).names
+        names = pq.read_schema(path).names
         wanted = [*SEGMENTS, "times", "enter_s", "depart", "t0", "arrive", "t1", "trip_id", "trip", "split"]
-        table = pq.read_table(files, columns=[name for name in wanted if name in names])
+        table = pq.read_table(path, columns=[name for name in wanted if name in names])
     except (OSError, pa.ArrowException) as error:
         raise TripError(f"{path}: cannot be read as Parquet: {because(error)}") from error
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}

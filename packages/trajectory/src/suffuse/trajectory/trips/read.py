@@ -8,9 +8,10 @@ from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.matching.points import has_points, points_from_gpx, points_from_table
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.check import OnError, checked_trips
-from suffuse.trajectory.trips.columnar import SHARDS, raw_from_parquet
+from suffuse.trajectory.trips.columnar import raw_from_parquet
 from suffuse.trajectory.trips.geojson import raw_from_geojson
 from suffuse.trajectory.trips.raw import ReadReport
+from suffuse.trajectory.trips.shards import has_shards, trips_from_shards
 from suffuse.trajectory.trips.table import Trips
 from suffuse.trajectory.trips.tabular import Table, raw_from_table
 
@@ -51,11 +52,12 @@ def read_trips(
     """
     path = Path(path)
     report = ReadReport() if report is None else report
-    shards = path.is_dir() and any(path.glob(SHARDS))
-    if path.is_dir() and not shards:
+    if has_shards(path):
+        return trips_from_shards(path, network, part, on_error=on_error, report=report)
+    if path.is_dir():
         path = find_trips(path, part)
         part = None if path.stem == part else part
-    kind = "parquet" if shards else _kind(path)
+    kind = _kind(path)
     if part is not None and kind != "parquet":
         raise TripError(f"{path}: only Parquet files have parts, so there is no part {part!r} in it")
     if kind == "parquet":
