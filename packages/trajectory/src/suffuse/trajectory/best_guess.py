@@ -49,7 +49,12 @@ def answered(
     draws = [model.sample(requests, seed=config.seed, first=first, config=used, draw=draw) for draw in range(best_of)]
     if best_of == 1:
         return draws[0]
-    logit = model.logit_in_use(used)
+    return guessed(model, requests, draws, used)
+
+
+def guessed(model: TripGenerator, requests: Requests, draws: list[Trips], config: GenerationConfig) -> Trips:
+    """The best guess from draws that were made with `config`, each with one trip for every request."""
+    logit = model.logit_in_use(config)
     if logit is None:
         return medoids(model.city.network, draws)
-    return model.along(requests, consensus_routes(logit, requests, draws), config=used)
+    return model.along(requests, consensus_routes(logit, requests, draws), config=config)

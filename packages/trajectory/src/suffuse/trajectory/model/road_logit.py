@@ -247,4 +247,5 @@ def fit_road_logit(cities: Sequence[tuple[RoadNetwork, Trips]], *, seed: int = 0
             break
         best, score, parameters = found, found_score, parameters + step
     error = np.sqrt(np.diag(np.linalg.inv(score.T @ score + np.diag(precision))))
-    return Estimate(tuple(parameters[:size].tolist()), tuple(error[:size].tolist()), best / len(score), len(score))
+    weights, errors = tuple(parameters[:size].tolist()), tuple(error[:size].tolist())
+    return Estimate(weights, errors, float(best) / len(score), len(score))
