@@ -324,8 +324,8 @@ class RoadCanvas:
             index = torch.from_numpy(rows)
             filled = int(cache.length[index[0]]) + width
             part = KeyValueCache(
-                keys=[keys[index, :, :filled] for keys in cache.keys],
-                values=[values[index, :, :filled] for values in cache.values],
+                keys=[keys[:, :, :filled].index_select(0, index) for keys in cache.keys],
+                values=[values[:, :, :filled].index_select(0, index) for values in cache.values],
                 length=cache.length[index],
             )
             place = (self.cached[index, None] + torch.arange(width) + 1).numpy()

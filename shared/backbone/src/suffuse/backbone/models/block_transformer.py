@@ -68,8 +68,8 @@ class Window:
 
 
 def rotate(
-    x: Float[Tensor, "b h n e"], cos: Float[Tensor, "b 1 n half"], sin: Float[Tensor, "b 1 n half"]
-) -> Float[Tensor, "b h n e"]:
+    x: Float[Tensor, "... b h n e"], cos: Float[Tensor, "b 1 n half"], sin: Float[Tensor, "b 1 n half"]
+) -> Float[Tensor, "... b h n e"]:
     """Rotary position embedding (Su et al. 2021): each pair of channels turns by an angle that grows with position."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
@@ -93,8 +93,8 @@ class SelfAttention(nn.Module):
         window: Window | None,
     ) -> Float[Tensor, "b n d"]:
         """Attend where `mask` is True, among the tokens themselves or, with a `window`, the slots of the cache."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        (q, k), v = rotate(qkv[:2], cos, sin), qkv[2]
         if window is not None:
             k, v = window.write(k, v)
         return self.out(scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
@@ -190,7 +190,8 @@ class BlockTransformer(PretrainedModel):
         half = self.config["width"] // self.config["heads"] // 2
         frequency = self.config["rotary_base"] ** (-torch.arange(half, device=positions.device) / half)
         angle = positions[:, None, :, None] * frequency
-        return angle.cos().to(self.dtype), angle.sin().to(self.dtype)
+        dtype = self.norm.weight.dtype  # `self.dtype` looks through all modules
+        return angle.cos().to(dtype), angle.sin().to(dtype)
 
     def forward(
         self,
