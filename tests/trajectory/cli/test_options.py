@@ -65,7 +65,7 @@ REFUSED = [
     (
         GENERATE,
         "--model nowhere",
-        "there is no model 'nowhere': it must be a model directory or one of la-serena, dijkstra, ",
+        "there is no model 'nowhere': it must be a model directory or one of base, la-serena, dijkstra, ",
     ),
     (GENERATE, f"--model {'x' * 5000}", "File name too long"),
     (GENERATE, "--model grid", "grid is not a model directory: it has no config.json"),
@@ -76,7 +76,7 @@ REFUSED = [
     (TRAIN, "--steps 0", "'0' is no whole number from 1 to 100,000,000"),
     (TRAIN, "--batch 0", "'0' is no whole number from 1 to 100,000"),
     (TRAIN, "--count -3", "'-3' is no whole number from 1"),
-    (TRAIN, "--recipe huge", "--recipe is 'huge', but must be one of la-serena, city, tiny"),
+    (TRAIN, "--recipe huge", "--recipe is 'huge', but must be one of la-serena, city, transfer, tiny"),
     (TRAIN, "--model x", "--model is 'x', but must be one of trajdlm, dijkstra"),
     (TRAIN, "--on-error x", "--on-error is 'x', but must be fail or skip"),
     (EVALUATE, "--baselines x", "--baselines: 'x' is none of dijkstra"),

@@ -14,10 +14,10 @@ import typer
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
 from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, whole, write_run
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Model, OnError, Out, Seed, Speed, checked_on_error
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, OnError, Out, Seed, Speed, checked_on_error
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
-from suffuse.trajectory.model.pretrained import is_baseline, model_directory, sharpness_on
+from suffuse.trajectory.model.pretrained import is_baseline, model_directory, sharpness_on, usual_model
 from suffuse.trajectory.od import parse_depart, read_requests
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
@@ -69,7 +69,14 @@ def check_has_use(arguments: Mapping[str, object], model: str) -> None:
 def generate(
     out: Out,
     city: City = "la-serena",
-    model: Model = "la-serena",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="A shipped model (la-serena, base), a model directory, or dijkstra, dijkstra-time. Default: la-serena "
+            "for that city, base for any other.",
+        ),
+    ] = None,
     n: Annotated[int | None, whole("-n", 1, MOST_TRIPS, "How many trips. Default: 1000, or one a row of --od.")] = None,
     od: Annotated[
         Path | None, typer.Option("--od", help="CSV with origin,destination[,depart]: segment ids or lon/lat pairs.")
@@ -130,6 +137,7 @@ def generate(
     on_error: OnError = "fail",
 ) -> None:
     """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml; a folder of Parquet files with --shard-size."""
+    model = usual_model(city) if model is None else model
     arguments = dict(locals())
     if shard_size is None:
         check_suffix(out)

@@ -17,7 +17,6 @@ City = Annotated[
         "GeoPackage, GeoParquet, GeoJSON, SUMO net.xml, .osm.pbf.",
     ),
 ]
-Model = Annotated[str, typer.Option("--model", help="A shipped model, a model directory, or dijkstra, dijkstra-time.")]
 Seed = Annotated[int, whole("--seed", 0, 2**63 - 1, "Another seed, other trips; the same seed, the same trips.")]
 OnError = Annotated[str, typer.Option("--on-error", help="What to do with records that cannot be used: fail or skip.")]
 Close = Annotated[str, typer.Option("--close", help="Segment ids that no trip may use, separated by commas.")]

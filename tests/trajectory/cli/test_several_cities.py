@@ -1,0 +1,62 @@
+"""Training on several cities from the command line, and answering on networks that no model has seen."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suffuse.trajectory.model.pretrained import FOR_ANY_CITY, usual_model
+
+SEVERAL = ("train", "--out", "new", "--city", "grid", "--city", "roads.graphml")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--trips", "trips.csv"), "--trips names 1 files for 2 cities, but must name one for each or none"),
+        (("--held-out", "trips.csv"), "--held-out names 1 files for 2 cities, but must name one for each or none"),
+        (
+            ("--recipe", "city"),
+            "--recipe city learns one city, but --city is given 2 times: several need --recipe tran",
+        ),
+        (
+            ("--model", "markov"),
+            "--model markov learns one city, but --city is given 2 times: several need --recipe tr",
+        ),
+        (("--recipe", "huge"), "--recipe is 'huge', but must be one of la-serena, city, transfer, tiny"),
+    ],
+)
+def test_what_several_cities_do_not_go_with(refusal: Callable[..., str], options: tuple[str, ...], said: str) -> None:
+    assert said in refusal(*SEVERAL, *options)
+
+
+def test_a_model_of_two_cities_answers_in_a_third(command: Callable[..., Any], here: Path) -> None:
+    trips = ("--trips", "trips.csv", "--trips", "trips.csv", "--held-out", "trips.csv", "--held-out", "trips.csv")
+    done = command(*SEVERAL, *trips, "--steps", "2", "--batch", "4", "--threads", "1")
+    assert done.code == 0, done.stderr
+    assert sorted(path.name for path in (here / "new").iterdir()) == [
+        "city.json",
+        "config.json",
+        "config.json.run.json",
+        "diffusion_pytorch_model.safetensors",
+        "generation.json",
+        "road-logit.json",
+    ]
+    assert [city["trips"] for city in json.loads((here / "new" / "city.json").read_text())["cities"]] == [20, 20]
+    assert command("prepare", "third", "--source", "roads.gpkg", "--out", "third").code == 0
+    asked = ("generate", "--city", "third", "-n", "2", "--model", "new", "--best-of", "2", "--out", "out.csv")
+    done = command(*asked)
+    assert done.code == 0, done.stderr
+    assert json.loads((here / "out.csv.run.json").read_text())["sharpness"]["route_choice"] == 1
+
+
+def test_without_a_name_the_model_is_the_citys_own_or_the_one_for_any(command: Callable[..., Any], here: Path) -> None:
+    assert usual_model("la-serena") == "la-serena"
+    assert usual_model("coquimbo-8km") == usual_model("grid") == FOR_ANY_CITY
+    done = command("generate", "--city", "roads.graphml", "-n", "3", "--out", "out.geojson")
+    assert done.code == 0, done.stderr
+    said = json.loads((here / "out.geojson.run.json").read_text())
+    assert said["arguments"]["model"] == FOR_ANY_CITY
+    assert len(json.loads((here / "out.geojson").read_text())["features"]) == 3
