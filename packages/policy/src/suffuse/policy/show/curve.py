@@ -52,8 +52,8 @@ class CurvePoint:
 
     @property
     def label(self) -> str:
-        """Steps, and the share of the work where it is not all."""
-        return f"{self.steps}" if self.shortcut is None else f"{self.steps}, {self.budget:g}"
+        """Steps, or with a shortcut the share of the work."""
+        return f"{self.steps}" if self.shortcut is None else f"{self.budget:g}"
 
 
 def point(evaluation: Mapping[str, Any]) -> CurvePoint:
@@ -132,7 +132,7 @@ def plot_curve(points: Sequence[CurvePoint], out: Path, *, title: str = "") -> N
     figure.legend(*axes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=8, frameon=False)
     episodes = sorted({one.episodes for one in timed})
     counted = f"{episodes[0]}" if len(episodes) == 1 else f"{episodes[0]} to {episodes[-1]}"
-    note = f"numbers: denoising steps, and the share of the work; bars: 95 % intervals over {counted} episodes"
+    note = f"numbers: denoising steps, or the share of the work; bars: 95 % intervals over {counted} episodes"
     figure.suptitle(f"{title}\n{note}" if title else note, fontsize=9)
     with replacing(out, error=PolicyError) as temporary:
         figure.savefig(temporary, dpi=150)
