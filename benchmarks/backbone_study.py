@@ -56,9 +56,10 @@ def main() -> None:
         )
     seeds = sorted({row.seed for row in rows})
     counts = "/".join(str(count) for count in sorted({row.n for row in rows}))
+    where = "rows measured before" if given.rows else describe()
     about = (
         f"`python benchmarks/backbone_study.py {given.study} -n {counts} --seeds {' '.join(map(str, seeds))}`; "
-        f"{'rows measured before' if given.rows else describe()}. Each row is the mean over {len(seeds)} seed(s) of {counts} samples, guidance {GUIDANCE}. "
+        f"{where}. Each row is the mean over {len(seeds)} seed(s) of {counts} samples, guidance {GUIDANCE}. "
         f"Full = {STEPS} Euler steps; PSNR is to {TRUTH_STEPS} steps from the same noise; FD-fashion-cnn is to the "
         f"10,000 real test images. FD over full is paired, from the same noise (jackknife). ± is half a 95 % interval."
     )
