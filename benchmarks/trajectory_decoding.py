@@ -1,8 +1,10 @@
 """Which decoder: one segment after the other, blocks by confidence, or deferred commitment, by what each call buys.
 
-    python benchmarks/trajectory_decoding.py [-n 1000] [--json out.json]
+    python benchmarks/trajectory_decoding.py [-n 1000] [--only blocks] [--json out.json]
+    python benchmarks/trajectory_decoding.py --city ../shared/data/sf_taxi --model DIR [-n 1000]
 
-The shipped model of La Serena on held-out requests, one draw each, every decoder with the same random numbers.
+The shipped model of La Serena on held-out requests, one draw each, every decoder with the same random numbers; or a
+model of your own on trips of a city's training days, for the kept-out days are not for choosing.
 *Calls* are denoiser calls a trip made: rows of the same number cost the same. *Judge*: nats a segment by a recursive
 logit fitted to other held-out trips, which neither the model nor any decoder has seen; what real trips get is the mark
 to meet, not to beat: fewer nats are trips that are too usual. *Arrives*: share of trips that come to their destination
@@ -24,7 +26,7 @@ from machine import describe
 
 from suffuse.backbone import use_threads
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
-from suffuse.trajectory import Requests, RoadNetwork, Trips, load_city, load_model
+from suffuse.trajectory import Requests, RoadNetwork, Trips, load_city, load_model, read_trips
 from suffuse.trajectory.baselines import RecursiveLogit
 from suffuse.trajectory.demand.corpus import simulated_trips
 from suffuse.trajectory.metrics import evaluate
@@ -133,27 +135,38 @@ def judged(judge: RecursiveLogit, trips: Trips) -> float:
     return total / count
 
 
+def sides(name: str, city: RoadNetwork, count: int) -> tuple[Trips, Trips]:
+    """The trips to answer again, and those the judge is fitted to."""
+    if name == "la-serena":
+        return simulated_trips(city, "test", count), simulated_trips(city, "val", 10_000)
+    known = read_trips(name, city, part="train")
+    return known.take(np.random.default_rng(5).permutation(len(known))[:count]), read_trips(name, city, part="val")
+
+
 def main() -> None:
     """Print a row for each decoder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=1000)
     parser.add_argument("--free", type=int, default=300, help="requests that are answered without the mask")
+    parser.add_argument("--city", default="la-serena")
+    parser.add_argument("--model", default="la-serena")
+    parser.add_argument("--only", default="", help="decoders whose names hold this")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     print(describe())
     use_threads(1)
-    city = load_city("la-serena")
-    model = load_model("la-serena", city)
+    city = load_city(args.city)
+    model = load_model(args.model, city)
     assert isinstance(model, TripGenerator)
-    real = simulated_trips(city, "test", args.n)
+    real, others = sides(args.city, city, args.n)
     asked = Requests.from_trips(real)
-    judge = RecursiveLogit.fit(city, simulated_trips(city, "val", 10_000))
+    judge = RecursiveLogit.fit(city, others)
     print(f"real trips: {judged(judge, real):.3f} nats a segment by the judge")
     print("| decoder | calls | ms | judge | arrives | JSD distance, × floor | Hausdorff | DTW | EDR | overlap |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     rows = []
     model.sample(asked.take(np.arange(8)), config=GenerationConfig())  # compile
-    for name, (decoding, order) in DECODERS.items():
+    for name, (decoding, order) in ((name, how) for name, how in DECODERS.items() if args.only in name):
         config = GenerationConfig(decoding=decoding, order=order)  # type: ignore[arg-type]
         with watched(free=False):
             began = time.process_time()
