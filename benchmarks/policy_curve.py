@@ -23,8 +23,7 @@ from suffuse.policy.show.curve import point as curve_point
 ENV = "gym_pusht/PushT-v0"
 POINTS = (
     "ddpm:100", "ddpm:50", "ddim:20", "ddim:10", "ddim:5", "ddim:3", "ddim:2", "dpm:10", "dpm:5", "dpm:3",
-    "ddpm:100:bac:0.3", "ddpm:100:bac:0.2", "ddpm:100:bac:0.15",
-    "ddpm:100:uniform:0.3", "ddpm:100:uniform:0.2", "ddpm:100:uniform:0.15",
+    *(f"ddpm:100:{shortcut}:{budget}" for shortcut in ("bac", "uniform") for budget in (0.25, 0.2, 0.15, 0.1)),
     "ddim:10:bac:0.6", "ddim:10:uniform:0.6", "dpm:10:bac:0.6", "dpm:10:uniform:0.6",
 )  # fmt: skip
 
@@ -82,7 +81,7 @@ def main() -> None:
         print(row(name, kept[key]), flush=True)
     if args.figure:
         keys = [f"{name} {model} {args.episodes} {args.first_seed}" for name, model, _ in jobs]
-        plot_curve([curve_point(kept[key]) for key in keys], args.figure, title="PushT from keypoints")
+        plot_curve([curve_point(kept[key]) for key in keys], args.figure, title="PushT from keypoints, held-out seeds")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,12 @@ def test_the_expert_solves_the_task_and_an_episode_is_its_seed(name: str) -> Non
     assert len({tuple(states[0][-3:]) for states in seen.values()}) == 8  # goals differ
 
 
+def test_who_acts_at_random_knows_nothing_of_the_goal() -> None:
+    """Places and random actions must not come from one stream of numbers."""
+    found = evaluate("random", "fetch/reach-v4", episodes=20, first_seed=0)
+    assert found.success_rate < 0.5
+
+
 def test_observations_are_those_of_the_original() -> None:
     """Step by step, with the goal appended."""
     import gymnasium

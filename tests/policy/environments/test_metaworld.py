@@ -33,7 +33,7 @@ REACH = "metaworld/reach-v3"
 def test_names_that_are_not_tasks() -> None:
     with pytest.raises(TaskError, match="there is no task 'metaworld/reach-v2'; the nearest is metaworld/reach-v"):
         task_by_name("metaworld/reach-v2")
-    with pytest.raises(TaskError, match="there are gym_pusht/PushT-v0 and 50 like metaworld/assembly-v3"):
+    with pytest.raises(TaskError, match="PushT-v0, 3 like fetch/reach-v4 and 50 like metaworld/assembly-v3"):
         task_by_name("Ant")
 
 

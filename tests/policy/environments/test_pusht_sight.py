@@ -1,5 +1,7 @@
 """Learning to see: pictures are of the states they are said to be of, and what acts behind the eyes stays as it was."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from suffuse.policy import DataError, Demonstrations, DiffusionPolicy, ModelErro
 from suffuse.policy import train_policy as train
 from suffuse.policy import write_demonstrations as write
 from suffuse.policy.cli import app
+from suffuse.policy.environments import PUSHT, TASKS
 from suffuse.policy.environments.pusht_geometry import SIDE
 from suffuse.policy.environments.pusht_sight import PushTSights
 from suffuse.policy.model.sight import keypoint_error, keypoint_loss, seeing
@@ -114,14 +117,24 @@ def test_only_the_eyes_are_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     known = blind()
     known.save_pretrained(tmp_path / "keypoints")
     command = "train --recipe pusht-sight --data states.zarr --steps 2 --batch 2 --init keypoints --out eyes"
-    with pytest.raises(DataError, match="leaves none on one side"):
-        train(states(), tmp_path / "none", recipe_by_name("pusht-sight", steps=1), init=known)
+    with pytest.raises(DataError, match="leaves none to train on"):
+        train(states().take(np.array([0])), tmp_path / "none", recipe_by_name("pusht-sight", steps=1), init=known)
+    metres = states().with_columns(state=states().columns["state"] / 512)
+    with pytest.raises(DataError, match=r"places in state are about 0\.\d+; they must be pixels of an arena of 512"):
+        train(metres, tmp_path / "none", recipe_by_name("pusht-sight", steps=1), init=known)
     monkeypatch.setattr("suffuse.policy.model.sight.MEASURED", 4)
     ends = np.arange(4, 41, 4)
     write(Demonstrations(columns=states(40).columns, episode_ends=ends), tmp_path / "more.zarr")
     done = CliRunner().invoke(app, command.replace("states.zarr", "more.zarr").split())
     assert done.exit_code == 0, done.output
     made = load_policy(tmp_path / "eyes")
+    assert set(json.loads((tmp_path / "eyes/config.json.run.json").read_text())["held_out"]) == {
+        "keypoint_rms", "keypoint_p95",
+    }  # fmt: skip
+    monkeypatch.setitem(TASKS, PUSHT.name, replace(PUSHT, max_steps=4))
+    for picture in ("episodes --episodes 1 --out a.png", "chunk --chunks 2 --out b.png"):
+        done = CliRunner().invoke(app, ["show", *picture.split(), "--model", "eyes"])
+        assert done.exit_code == 0, done.output
     fresh = seeing(known, SIGHT).state_dict()
     changed = {name for name, value in made.state_dict().items() if not torch.equal(value, fresh[name])}
     assert changed

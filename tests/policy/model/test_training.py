@@ -138,8 +138,11 @@ def test_held_out_episodes_are_others(make: Make) -> None:
     assert sorted([*kept.lengths.tolist(), *apart.lengths.tolist()]) == [5, 6, 7, 8, 9]
     assert len(apart) == 2
     assert split(demonstrations, 0.0, seed=0)[1] is None
-    with pytest.raises(DataError, match="leaves none on one side"):
-        split(demonstrations, 0.05, seed=0)
+    _, one = split(demonstrations, 0.05, seed=0)
+    assert one is not None
+    assert len(one) == 1  # at least
+    with pytest.raises(DataError, match="leaves none to train on"):
+        split(demonstrations, 0.95, seed=0)
 
 
 def test_the_error_of_a_policy_that_is_always_right() -> None:

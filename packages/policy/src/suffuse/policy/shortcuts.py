@@ -140,8 +140,9 @@ def use_shortcut(
     if path.is_file():
         try:
             found = Calibration.load(path)
+            _check_fits(found, policy, budget)
             policy.use_shortcut(_made(found))
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ModelError(f"{path} does not fit the model: {error}; remove it to calibrate anew") from error
         return found
     found = calibrate(policy, moments_of(policy, task), budget=budget)
@@ -151,6 +152,19 @@ def use_shortcut(
             path.parent.mkdir(exist_ok=True)
             found.save(path)
     return found
+
+
+def _check_fits(found: Calibration, policy: DiffusionPolicy, budget: float) -> None:
+    """Raises ShortcutError unless a calibration is for this budget and names each branch's steps as whole numbers."""
+    if found.budget != budget:
+        raise ShortcutError(f"it is for budget {found.budget}")
+    updates = found.settings.get("updates")
+    names = part_names(policy.network.depth) if isinstance(policy.network, ActionTransformer) else ()
+    if not isinstance(updates, dict) or set(updates) != set(names):
+        raise ShortcutError(f"it must name the update steps of {len(names)} branches")
+    for name, steps in updates.items():
+        if not isinstance(steps, list) or not steps or not all(type(step) is int for step in steps):
+            raise ShortcutError(f"the update steps of {name} must be whole numbers")
 
 
 def calibration_path(model: str | Path, policy: DiffusionPolicy, *, budget: float) -> Path:

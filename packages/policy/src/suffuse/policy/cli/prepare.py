@@ -1,5 +1,7 @@
 """`prepare`: demonstrations from a scripted expert, or from a file in another format."""
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,17 @@ from suffuse.policy.data import read_demonstrations, write_demonstrations
 from suffuse.policy.data.files import check_target
 from suffuse.policy.environments.pusht_pictures import with_pictures
 from suffuse.policy.experts.demonstrate import demonstrate
+
+
+def check_options(given: Mapping[str, object]) -> None:
+    """Raises ValueError for an option that goes with --source, without it, or the other way round."""
+    usual = {name: value.default for name, value in inspect.signature(prepare).parameters.items()}
+    of_expert, of_source = ("disturb", "env", "episodes", "first_seed"), ("columns", "fps")
+    for name in of_source if given["source"] is None else of_expert:
+        if given[name] != usual[name]:
+            option = f"--{name.replace('_', '-')}"
+            why = "goes with --source" if given["source"] is None else "concerns the expert, which --source replaces"
+            raise ValueError(f"{option} {why}")
 
 
 @app.command()
@@ -31,7 +44,7 @@ def prepare(
     ] = None,
     fps: Annotated[float | None, number("--fps", 0.001, 1e6, "Moments a second, where --source does not say.")] = None,
     disturb: Annotated[
-        float, number("--disturb", 0.0, 1.0, "Push the expert off its way: standard deviation; Metaworld alone.")
+        float, number("--disturb", 0.0, 1.0, "Push the expert of an arm off its way: standard deviation.")
     ] = 0.0,
     pixels: Annotated[
         bool, typer.Option("--pixels", help="PushT: add what the simulator shows of each state, as a column pixels.")
@@ -42,6 +55,7 @@ def prepare(
 ) -> None:
     """Write demonstrations: those of a scripted expert, or those of another file."""
     arguments = dict(locals())
+    check_options(arguments)
     check_target(out, format=format)
     if source is not None:
         names = None if columns is None else [name.strip() for name in columns.split(",")]

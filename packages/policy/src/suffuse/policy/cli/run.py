@@ -62,4 +62,4 @@ def run(
                 outcome = run_episode(model, env, video=temporary, **settings)  # type: ignore[arg-type]
             write_run(out, "suffuse-policy", arguments, success=outcome.success, max_reward=outcome.max_reward)
     word = "success" if outcome.success else "no success"
-    typer.echo(f"{word} after {outcome.steps} steps, max reward {outcome.max_reward:.3f}, seed {outcome.seed}")
+    typer.echo(f"{word} after {outcome.steps} steps, max reward {outcome.max_reward + 0.0:.3f}, seed {outcome.seed}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from suffuse.backbone import use_threads
+from suffuse.backbone.train import read_log
 from suffuse.console import Threads, say, whole, write_run
 from suffuse.policy.cli.app import app
 from suffuse.policy.cli.options import Data, Seed
@@ -66,6 +67,9 @@ def train(
     begin = load_policy(init) if init is not None else None
     demonstrations = together([checked(path, chosen.columns) for path in data])
     train_policy(demonstrations, out, chosen, resume=resume, init=begin)
+    measured = [record["values"] for record in read_log(out / "run") if record["kind"] == "evaluation"]
+    if measured and measured[-1]:
+        say("Held out: " + ", ".join(f"{name} {value:.4g}" for name, value in measured[-1].items()))
     write_run(
         out / "config.json",
         "suffuse-policy",
@@ -73,6 +77,7 @@ def train(
         episodes=len(demonstrations),
         rows=demonstrations.rows,
         recipe=chosen.summary(),
+        held_out=dict(measured[-1]) if measured else {},
     )
     shutil.rmtree(out / "run")
     say(f"Model written to {out}")

@@ -30,6 +30,10 @@ class Actor(Protocol):
         ...
 
 
+APART = 1
+"""Beside an episode's seed: environments draw places from the plain one, which whoever acts may not know."""
+
+
 class PolicyActor:
     """A diffusion policy in several episodes: chunks that are due at the same time are drawn in one call.
 
@@ -84,7 +88,7 @@ class RandomActor:
 
     def begin(self, slot: int, episode: Episode) -> None:
         """Draw anew from the seed of the episode."""
-        self.generators[slot] = np.random.default_rng(episode.seed)
+        self.generators[slot] = np.random.default_rng(np.random.SeedSequence([episode.seed, APART]))
 
     def act(self, episodes: Mapping[int, Episode]) -> dict[int, Float32[np.ndarray, " a"]]:
         """The next action of every episode under way, by slot."""

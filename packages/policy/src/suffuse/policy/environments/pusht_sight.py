@@ -13,6 +13,7 @@ from jaxtyping import Float
 from suffuse.policy.data.demonstrations import Demonstrations
 from suffuse.policy.environments.pusht_geometry import AGENT_RADIUS, SIDE, keypoints, mirrored
 from suffuse.policy.environments.pusht_pictures import PushTCamera, recorded_states
+from suffuse.policy.errors import DataError
 from suffuse.policy.model.sight import Pictures
 
 NUDGE = (12.0, 12.0, 10.0, 10.0, 0.15)
@@ -31,6 +32,9 @@ class PushTSights:
     def __init__(self, demonstrations: Demonstrations, batch: int, seed: int) -> None:
         """Pictures near the `state` of the demonstrations, `batch` at a time. Raises DataError, TaskError."""
         self.states = recorded_states(demonstrations).astype(np.float64)
+        if float(np.median(self.states[:, :4])) < SIDE / 100:
+            middle = float(np.median(self.states[:, :4]))
+            raise DataError(f"places in state are about {middle:.3g}; they must be pixels of an arena of {SIDE:g}")
         self.batch, self.seed = batch, seed
         self.camera = PushTCamera()
 

@@ -116,11 +116,8 @@ def task_by_name(name: str) -> Task:
     """A task by its gymnasium id. Raises TaskError for an unknown one."""
     if name not in TASKS:
         near = get_close_matches(name, TASKS, n=1)
-        there = (
-            f"the nearest is {near[0]}"
-            if near
-            else f"there are {PUSHT.name} and {len(METAWORLD)} like {METAWORLD[0].name}"
-        )
+        arms = " and ".join(f"{len(suite)} like {suite[0].name}" for suite in (FETCH, METAWORLD))
+        there = f"the nearest is {near[0]}" if near else f"there are {PUSHT.name}, {arms}"
         raise TaskError(f"there is no task {name!r}; {there}")
     return TASKS[name]
 

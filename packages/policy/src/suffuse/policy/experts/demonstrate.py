@@ -18,6 +18,9 @@ from suffuse.policy.environments.task import Episode, task_by_name
 from suffuse.policy.errors import DataError, TaskError
 from suffuse.policy.experts.scripted import Expert, expert_for
 
+APART = 2
+"""Beside an episode's seed: environments draw places from the plain one, on which pushes may not depend."""
+
 PUSH_STEPS = 10
 """Control steps that a push lasts."""
 
@@ -96,7 +99,7 @@ def _check_seeds(first: int, last: int) -> None:
 def _one(actor: Actor, expert: Expert, episode: Episode, disturbance: float) -> Columns:
     """What the expert saw and did in one episode, until its end or for as long as one that is kept may take."""
     rows = []
-    rng, pushed = np.random.default_rng(episode.seed), list(expert.pushed)
+    rng, pushed = np.random.default_rng(np.random.SeedSequence([episode.seed, APART])), list(expert.pushed)
     actor.begin(0, episode)
     while not episode.over and episode.steps < expert.longest:
         seen = expert.record(episode.observation)

@@ -322,9 +322,12 @@ class DiffusionPolicy(PretrainedModel):
             if values.dtype != torch.uint8:
                 raise ObservationError(f"{name} is {values.dtype}; an image must be uint8, from 0 to 255")
             return values
+        if values.is_complex():
+            raise ObservationError(f"{name} is {values.dtype}; it must be real numbers")
+        values = values.float()
         if not bool(torch.isfinite(values).all()):
-            raise ObservationError(f"{name} has a value that is not finite")
-        return values.float()
+            raise ObservationError(f"{name} has a value that is not finite in single precision")
+        return values
 
     # --- one robot in a loop
 

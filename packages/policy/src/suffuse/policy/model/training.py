@@ -112,9 +112,9 @@ def split(demonstrations: Demonstrations, share: float, seed: int) -> tuple[Demo
     """
     if share == 0:
         return demonstrations, None
-    count = round(share * len(demonstrations))
+    count = max(round(share * len(demonstrations)), 1)
     if not 0 < count < len(demonstrations):
-        raise DataError(f"held_out is {share}; of {len(demonstrations)} episodes it leaves none on one side")
+        raise DataError(f"held_out is {share}; of {len(demonstrations)} episodes it leaves none to train on")
     order = np.random.default_rng(seed).permutation(len(demonstrations))
     return demonstrations.take(np.sort(order[count:])), demonstrations.take(np.sort(order[:count]))
 

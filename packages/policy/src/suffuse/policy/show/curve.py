@@ -1,6 +1,7 @@
 """Success against CPU time: each way to draw chunks is a point, with its 95 % intervals."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,22 +58,30 @@ class CurvePoint:
 
 
 def point(evaluation: Mapping[str, Any]) -> CurvePoint:
-    """A point from what `evaluate` found, as plain values. Raises KeyError or TypeError for anything else."""
+    """A point of what `evaluate` found, as plain values. Raises KeyError, TypeError or ValueError for anything else."""
     settings = evaluation["settings"]
-    return CurvePoint(
+    cpu_ms = evaluation["cpu_ms_per_chunk"]
+    if cpu_ms is not None and not (math.isfinite(cpu_ms) and cpu_ms > 0):
+        raise ValueError(f"cpu_ms_per_chunk is {cpu_ms}")
+    if settings.get("shortcut") not in COLOURS:
+        raise ValueError(f"shortcut is {settings['shortcut']!r}")
+    found = CurvePoint(
         model=str(evaluation["model"]),
         sampler=settings.get("sampler"),
         steps=settings.get("steps"),
         shortcut=settings.get("shortcut"),
-        budget=settings.get("budget", 1.0),
-        cpu_ms=evaluation["cpu_ms_per_chunk"],
+        budget=float(settings.get("budget", 1.0)),
+        cpu_ms=cpu_ms,
         figures={
             name: (float(evaluation[name]), float(low), float(high))
             for name in ("success_rate", "mean_max_reward")
             for low, high in [evaluation["ci95"][name]]
         },
-        episodes=evaluation["episodes"],
+        episodes=int(evaluation["episodes"]),
     )
+    if not all(math.isfinite(value) for three in found.figures.values() for value in three):
+        raise ValueError("a figure is not finite")
+    return found
 
 
 def read_points(path: Path) -> list[CurvePoint]:

@@ -68,7 +68,7 @@ def watch_chunk(policy: DiffusionPolicy, *, seed: int, at: int = 0, chunks: int 
     if chunks < 1 or at < 0:
         raise ValueError(f"chunks is {chunks} and at is {at}; they must be at least 1 and 0")
     actor = PolicyActor(policy)
-    environment = PUSHT.make()
+    environment = PUSHT.showing(policy.shapes).make()
     try:
         episode = Episode(PUSHT, environment, seed)
         actor.begin(0, episode)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from suffuse.policy.environments.actors import Actor
+from suffuse.policy.environments.actors import Actor, PolicyActor
 from suffuse.policy.environments.task import Episode, Task
 from suffuse.policy.show.pictures import (
     MOVING,
@@ -52,7 +52,8 @@ class Film:
         step = min(step, last)
         colour = UNDER_WAY if step < last else SUCCEEDED if self.success else FAILED
         frame = self.frames[-1 if step == last else step // self.every]
-        return captioned(frame, f"{self.seed}, step {step}: {self.rewards[step]:.2f}", colour)
+        reward = f": {self.rewards[step] + 0.0:.2f}" if step else ""
+        return captioned(frame, f"{self.seed}, step {step}{reward}", colour)
 
 
 def film(
@@ -74,13 +75,14 @@ def film(
         raise ValueError(
             f"there are {len(seeds)} seeds, height is {height} and every {every}; it takes at least 1, 16 and 1"
         )
-    environments = [task.make() for _ in seeds]
+    shown = task.showing(actor.policy.shapes) if isinstance(actor, PolicyActor) else task
+    environments = [shown.make() for _ in seeds]
 
     def look(slot: int) -> Picture:
         return shrunk(np.asarray(environments[slot].render(), dtype=np.uint8), height)
 
     try:
-        episodes = {slot: Episode(task, environments[slot], seed) for slot, seed in enumerate(seeds)}
+        episodes = {slot: Episode(shown, environments[slot], seed) for slot, seed in enumerate(seeds)}
         for slot, episode in episodes.items():
             actor.begin(slot, episode)
         frames = {slot: [look(slot)] for slot in episodes}
