@@ -1,5 +1,7 @@
 """Options that several verbs share."""
 
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -64,3 +66,11 @@ def checked_shortcut(name: str | None) -> ShortcutName | None:
     if name is None:
         return None
     raise ValueError(f"--shortcut is {name!r}, but must be one of {', '.join(get_args(ShortcutName))}")
+
+
+def check_given(command: Callable[..., None], given: Mapping[str, object], names: Iterable[str], why: str) -> None:
+    """Raises ValueError, which ends in `why`, if one of the named options of a command is not at its default."""
+    usual = inspect.signature(command).parameters
+    for name in sorted(names):
+        if given[name] != usual[name].default:
+            raise ValueError(f"--{name.replace('_', '-')} {why}")

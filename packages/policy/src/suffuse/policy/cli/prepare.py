@@ -1,7 +1,5 @@
 """`prepare`: demonstrations from a scripted expert, or from a file in another format."""
 
-import inspect
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,22 +8,11 @@ import typer
 
 from suffuse.console import number, progress, say, whole, write_run
 from suffuse.policy.cli.app import app
-from suffuse.policy.cli.options import DEFAULT_ENV, MOST_SEED, Env
+from suffuse.policy.cli.options import DEFAULT_ENV, MOST_SEED, Env, check_given
 from suffuse.policy.data import read_demonstrations, write_demonstrations
 from suffuse.policy.data.files import check_target
 from suffuse.policy.environments.pusht_pictures import with_pictures
 from suffuse.policy.experts.demonstrate import demonstrate
-
-
-def check_options(given: Mapping[str, object]) -> None:
-    """Raises ValueError for an option that goes with --source, without it, or the other way round."""
-    usual = {name: value.default for name, value in inspect.signature(prepare).parameters.items()}
-    of_expert, of_source = ("disturb", "env", "episodes", "first_seed"), ("columns", "fps")
-    for name in of_source if given["source"] is None else of_expert:
-        if given[name] != usual[name]:
-            option = f"--{name.replace('_', '-')}"
-            why = "goes with --source" if given["source"] is None else "concerns the expert, which --source replaces"
-            raise ValueError(f"{option} {why}")
 
 
 @app.command()
@@ -55,7 +42,11 @@ def prepare(
 ) -> None:
     """Write demonstrations: those of a scripted expert, or those of another file."""
     arguments = dict(locals())
-    check_options(arguments)
+    if source is None:
+        check_given(prepare, arguments, ("columns", "fps"), "goes with --source")
+    else:
+        replaced = ("disturb", "env", "episodes", "first_seed")
+        check_given(prepare, arguments, replaced, "concerns the expert, which --source replaces")
     check_target(out, format=format)
     if source is not None:
         names = None if columns is None else [name.strip() for name in columns.split(",")]

@@ -1,7 +1,5 @@
 """`show`: episodes side by side, how a chunk is denoised, success against CPU time."""
 
-import inspect
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +18,7 @@ from suffuse.policy.cli.options import (
     Model,
     Scheduler,
     Steps,
+    check_given,
     checked_sampler,
 )  # fmt: skip
 from suffuse.policy.environments import PolicyActor, task_by_name
@@ -37,14 +36,6 @@ KINDS = {
     "curve": frozenset({"results", "title"}),
 }
 """What there is to draw, and the options that concern it."""
-
-
-def check_options(kind: str, given: Mapping[str, object]) -> None:
-    """Raises ValueError for an option that another kind of picture has."""
-    usual = {name: value.default for name, value in inspect.signature(show).parameters.items()}
-    for name in sorted(frozenset().union(*KINDS.values()) - KINDS[kind] - {"results"}):
-        if given[name] != usual[name]:
-            raise ValueError(f"--{name.replace('_', '-')} does not concern show {kind}")
 
 
 @app.command()
@@ -74,7 +65,8 @@ def show(
         raise ValueError(f"KIND is {kind!r}, but must be one of {', '.join(KINDS)}")
     if (kind == "curve") != bool(results):
         raise ValueError("show curve takes files of evaluate --json, the other kinds take none")
-    check_options(kind, arguments)
+    others = frozenset().union(*KINDS.values()) - KINDS[kind] - {"results"}
+    check_given(show, arguments, others, f"does not concern show {kind}")
     check_picture_suffix(out, STILL if kind == "curve" else (*STILL, *MOVING))
     if kind == "curve":
         points: list[CurvePoint] = [one for path in results or [] for one in read_points(path)]

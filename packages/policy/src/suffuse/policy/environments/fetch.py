@@ -6,10 +6,7 @@ observation (10 numbers to reach, else 25), then the goal's three. Places and go
 reward is the original's, -1 a step until then and 0 with it.
 """
 
-import os
-import sys
 from contextlib import redirect_stderr
-from ctypes.util import find_library
 from io import StringIO
 from typing import Any
 
@@ -18,9 +15,9 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from jaxtyping import Float, Float64, UInt8
 
-from suffuse.console import because
 from suffuse.policy.data.demonstrations import ACTION, Demonstrations
-from suffuse.policy.errors import DataError, TaskError
+from suffuse.policy.environments.mujoco import loading, picture
+from suffuse.policy.errors import DataError
 
 NAMESPACE = "fetch"
 
@@ -85,13 +82,7 @@ class FetchEnv(gymnasium.Env[State, Float[np.ndarray, " 4"]]):
 
     def render(self) -> UInt8[np.ndarray, "i j 3"]:
         """What the camera beside the table sees. Raises TaskError where no picture can be drawn."""
-        try:
-            return np.ascontiguousarray(self._world.render())
-        except Exception as error:  # each graphics library has errors of its own
-            raise TaskError(
-                f"no picture of the Fetch arm can be drawn with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}: "
-                f"{because(error)}; set it to egl, osmesa or glfw, whichever is installed"
-            ) from error
+        return np.ascontiguousarray(picture(self._world.render, "the Fetch arm"))
 
     def close(self) -> None:
         """Free the simulator's window."""
@@ -105,12 +96,11 @@ def _state(seen: dict[str, Float64[np.ndarray, "..."]]) -> State:
 def register_fetch() -> None:
     """Make the ids known to gymnasium.
 
-    Where there is no screen but EGL, pictures are drawn by it, unless MUJOCO_GL says otherwise. Raises ImportError if
-    Gymnasium-Robotics is not installed.
+    Raises:
+        ImportError: Gymnasium-Robotics is not installed.
+        TaskError: MUJOCO_GL names a library that is not there, without which MuJoCo does not start.
     """
-    if sys.platform == "linux" and not os.environ.get("DISPLAY") and find_library("EGL"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
-    with redirect_stderr(StringIO()):  # news for users of other tasks
+    with loading(), redirect_stderr(StringIO()):  # news for users of other tasks
         import gymnasium_robotics  # noqa: F401
 
     for name, original in NAMES.items():

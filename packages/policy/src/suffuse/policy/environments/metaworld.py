@@ -7,9 +7,6 @@ goal's place among them, as in its multi-task benchmarks), actions, rewards and 
 with success. Nothing of one episode is left in the next.
 """
 
-import os
-import sys
-from ctypes.util import find_library
 from typing import Any
 
 import gymnasium
@@ -17,9 +14,9 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from jaxtyping import Float, Float64, UInt8
 
-from suffuse.console import because
 from suffuse.policy.data.demonstrations import ACTION, Demonstrations
-from suffuse.policy.errors import DataError, TaskError
+from suffuse.policy.environments.mujoco import loading, picture
+from suffuse.policy.errors import DataError
 
 NAMESPACE = "metaworld"
 
@@ -103,13 +100,7 @@ class MetaworldEnv(gymnasium.Env[State, Float[np.ndarray, " 4"]]):
 
         Raises TaskError where no picture can be drawn.
         """
-        try:
-            return np.ascontiguousarray(self._world.render()[::-1])
-        except Exception as error:  # each graphics library has errors of its own
-            raise TaskError(
-                f"no picture of Metaworld can be drawn with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}: "
-                f"{because(error)}; set it to egl, osmesa or glfw, whichever is installed"
-            ) from error
+        return np.ascontiguousarray(picture(self._world.render, "Metaworld")[::-1])
 
     def close(self) -> None:
         """Free the simulator's window."""
@@ -119,22 +110,12 @@ class MetaworldEnv(gymnasium.Env[State, Float[np.ndarray, " 4"]]):
 def register_metaworld() -> None:
     """Make the ids known to gymnasium.
 
-    Where there is no screen but EGL, pictures are drawn by it, unless MUJOCO_GL says otherwise.
-
     Raises:
         ImportError: Metaworld is not installed.
         TaskError: MUJOCO_GL names a library that is not there, without which MuJoCo does not start.
     """
-    if sys.platform == "linux" and not os.environ.get("DISPLAY") and find_library("EGL"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
-    try:
+    with loading():
         import metaworld  # noqa: F401
-    except ImportError:
-        raise
-    except Exception as error:  # each graphics library has errors of its own
-        raise TaskError(
-            f"MuJoCo cannot be loaded with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}: {because(error)}; unset it"
-        ) from error
 
     for name in NAMES:
         if id_of(name) not in gymnasium.registry:
