@@ -38,6 +38,7 @@ def part_of(network: RoadNetwork, keep: Bool[ndarray, " s"]) -> RoadNetwork:
         source_ids=None if network.source_ids is None else network.source_ids[keep],
         attribution=network.attribution,
         closed=frozenset(int(renumbered[segment]) for segment in network.closed if keep[segment]),
+        mode=network.mode,
     )
 
 
@@ -148,6 +149,7 @@ def _join(network: RoadNetwork, chained: list[list[int]]) -> RoadNetwork:
         source_ids=_join_names(network.source_ids, chained),
         attribution=network.attribution,
         closed=frozenset(index for index, chain in enumerate(chained) if network.closed.intersection(chain)),
+        mode=network.mode,
     )
     return part_of(joined, np.ones(len(joined), dtype=bool))
 

@@ -35,6 +35,9 @@ HIGHWAY_CLASSES = (
 )
 """Road classes the encoder knows, from OpenStreetMap's `highway` key; every other value counts as `unclassified`."""
 
+MODES = ("drive", "bike", "walk")
+"""Ways of travelling; a network is for one of them: its segments are those that it may use."""
+
 DEFAULT_SPEED_KMH = dict(zip(HIGHWAY_CLASSES, (100, 80, 60, 50, 45, 40, 30, 15, 20, 15, 15, 5), strict=True))
 """Free-flow speed where a network does not say, by road class."""
 
@@ -71,8 +74,12 @@ class RoadNetwork:
     attribution: str = ""
     closed: frozenset[int] = field(default_factory=frozenset)
     """Indices of segments that no trip may use: see `without`."""
+    mode: str = "drive"
+    """Who travels here, one of `MODES`: speeds and segments are theirs."""
 
     def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise RoadNetworkError(f"road network {self.name!r}: mode is {self.mode!r}, but must be {', '.join(MODES)}")
         if len(self.segment_ids) == 0:
             raise RoadNetworkError(f"road network {self.name!r} has no segments")
         if len(np.unique(self.segment_ids)) != len(self.segment_ids):
