@@ -81,9 +81,13 @@ def test_permissions_are_those_of_any_new_file() -> None:
     try:
         with replacing(Path("new")) as temporary:
             temporary.write_text("")
+        with replacing(Path("narrow")) as temporary:
+            temporary.write_text("")
+            temporary.chmod(0o600)  # as some writers do
     finally:
         os.umask(before)
     assert Path("new").stat().st_mode & 0o777 == 0o640
+    assert Path("narrow").stat().st_mode & 0o777 == 0o640
 
 
 def test_links_are_followed() -> None:

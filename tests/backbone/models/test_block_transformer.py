@@ -243,6 +243,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path, conditioning: str):
     model = transformer(conditioning)
     model.save_pretrained(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"config.json", "diffusion_pytorch_model.safetensors"}
+    assert len({p.stat().st_mode for p in tmp_path.iterdir()}) == 1, "whoever may read one file may read both"
     again = BlockTransformer.from_pretrained(tmp_path).requires_grad_(False)
     names = ("width", "depth", "heads", "mlp_width", "conditioning", "rotary_base")
     assert [again.config[name] for name in names] == [WIDTH, 3, 2, 32, conditioning, 1000.0]

@@ -46,7 +46,10 @@ def replacing(
     try:
         with tempfile.TemporaryDirectory(dir=None if stream else goal.parent, prefix=f".{path.name[:40]}-") as folder:
             temporary = Path(folder) / path.name
+            usual = _usual_permissions(Path(folder))
             yield temporary
+            if temporary.is_file():
+                temporary.chmod(usual)
             if stream:
                 with temporary.open("rb") as source, path.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
@@ -60,6 +63,14 @@ def write_json(path: Path, value: Any, *, error: type[UserError] = UserError) ->
     """Write what JSON can hold, and anything else as its text. Raises `error` if `path` cannot be written."""
     with replacing(path, error=error) as temporary:
         temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def _usual_permissions(folder: Path) -> int:
+    """Permissions of a file that is made in the usual way; some writers (safetensors) let only the owner read."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        usual = Path(place) / "usual"
+        usual.touch()
+        return usual.stat().st_mode & 0o777
 
 
 def _is_a_stream(path: Path) -> bool:

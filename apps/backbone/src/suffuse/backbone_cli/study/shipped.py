@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from suffuse.backbone_cli.study.classifier import EXTRACTOR, FashionClassifier
@@ -24,7 +24,8 @@ MOMENTS = "moments.safetensors"
 def write_study(model: nn.Module, folder: Path, facts: dict[str, object]) -> None:
     """Write the weights of a study model in half precision, and `facts` about its training."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+    halves = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(halves))
     (folder / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
@@ -74,7 +75,7 @@ def write_judge(classifier: FashionClassifier, test: Fashion, folder: Path) -> N
     nn.Module.half(classifier.eval()).save_pretrained(folder)
     judge = Judge(nn.Module.float(classifier), torch.empty(0), torch.empty(0))
     mean, covariance = moments(judge.features(scaled(test.images)))
-    save_file({"mean": mean, "covariance": covariance}, folder / MOMENTS)
+    (folder / MOMENTS).write_bytes(save({"mean": mean, "covariance": covariance}))
 
 
 def load_judge() -> Judge:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from suffuse.console import because
 from suffuse.trajectory.errors import ModelError
@@ -87,7 +87,7 @@ class Usage:
         for level in range(len(ZONE_METRES)):
             tensors |= {f"flow_key_{level}": self.flow_key[level], f"flow_count_{level}": self.flow_count[level]}
             tensors |= {f"turn_key_{level}": self.turn_key[level], f"turn_count_{level}": self.turn_count[level]}
-        save_file(tensors, path)
+        path.write_bytes(save(tensors))
 
     def on(self, network: RoadNetwork) -> "Usage":
         """The same counts where segments are closed, without the drivers who went on to where nobody may go now."""

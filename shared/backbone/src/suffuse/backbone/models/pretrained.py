@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, overload
 
 from diffusers.configuration_utils import ConfigMixin
@@ -64,3 +65,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):  # type: ignore[misc]  # they di
         if not kwargs.get("safe_serialization", True):
             raise ValueError("safe_serialization is False, must be True: pickled weights are not written")
         super().save_pretrained(save_directory, *args, **kwargs)
+        config = Path(save_directory) / self.config_name
+        if config.is_file():
+            for weights in config.parent.glob("*.safetensors"):  # safetensors lets only the owner read what it writes
+                weights.chmod(config.stat().st_mode & 0o777)

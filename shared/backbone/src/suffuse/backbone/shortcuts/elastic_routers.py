@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -175,7 +175,8 @@ class Routers(nn.Module):
             name: (tensor.half() if tensor.is_floating_point() else tensor.int()).detach().cpu().contiguous()
             for name, tensor in self.state_dict().items()
         }
-        save_file(tensors, path, metadata={"hidden": json.dumps(self.hidden), "prices": json.dumps(self.prices)})
+        about = {"hidden": json.dumps(self.hidden), "prices": json.dumps(self.prices)}
+        Path(path).write_bytes(save(tensors, metadata=about))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: nn.Module) -> "Routers":

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from suffuse.backbone.engine.errors import ShortcutError
@@ -54,7 +54,7 @@ class Feedback(nn.Module):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights as safetensors."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, path, metadata={"depth": json.dumps(self.depth)})
+        Path(path).write_bytes(save(tensors, metadata={"depth": json.dumps(self.depth)}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: nn.Module) -> "Feedback":
