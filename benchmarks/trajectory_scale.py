@@ -1,11 +1,11 @@
 """Trips in shards: throughput of a core, and memory against the number of trips.
 
-    python benchmarks/trajectory_scale.py [--cities la-serena,coquimbo-full] [--trips 10000,100000] [--model la-serena]
+    python benchmarks/trajectory_scale.py [--rows CITY:MODEL:TRIPS ...] [--shard-size 2000] [--json out.json]
 
-Each measurement is a process of its own with one thread, which draws the simulated requests, the trips, and writes the
-Parquet shards as `generate --shard-size` does. Trips a second are of its processor time, so that other work on the
-machine does not count; what it takes to load city and model is left out (the first shard). Memory is the most that was
-resident at any time.
+Without `--rows` the whole table of docs/trajectory/scale.md, about an hour of a core. Each row is a process of its own
+with one thread, which draws the simulated requests, the trips, and writes the Parquet shards as `generate --shard-size`
+does. Trips a second are of its processor time, so that other work on the machine does not count; what it takes to load
+city and model is left out (the first shard). Memory is the most that was resident at any time.
 """
 
 import argparse
@@ -20,6 +20,16 @@ from machine import describe
 
 from suffuse.trajectory.scale import Plan, Simulated
 from suffuse.trajectory.workers import Job, Worker
+
+ROWS = [
+    "la-serena:dijkstra:10000",
+    "la-serena:dijkstra:100000",
+    "la-serena:dijkstra:1000000",
+    "la-serena:la-serena:10000",
+    "la-serena:la-serena:100000",
+    "coquimbo-full:dijkstra:10000",
+    "coquimbo-full:la-serena:4000",
+]
 
 
 def peak_mib() -> float:
@@ -52,31 +62,32 @@ def measure(city: str, model: str, count: int, size: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print one line a measurement."""
+    """Print one line a row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cities", default="la-serena,coquimbo-full")
-    parser.add_argument("--trips", default="10000,100000")
-    parser.add_argument("--model", default="la-serena")
+    parser.add_argument("--rows", nargs="+", default=ROWS, metavar="CITY:MODEL:TRIPS")
     parser.add_argument("--shard-size", type=int, default=2000)
-    parser.add_argument("--here", action="store_true", help="measure in this process, and print JSON")
+    parser.add_argument("--json", type=Path, help="file to keep the figures in, after each row")
+    parser.add_argument("--here", action="store_true", help="measure one row in this process, and print JSON")
     args = parser.parse_args()
-    cities, counts = args.cities.split(","), [int(count) for count in args.trips.split(",")]
+    rows = [(city, model, int(count)) for city, model, count in (row.split(":") for row in args.rows)]
     if args.here:
-        print(json.dumps(measure(cities[0], args.model, counts[0], args.shard_size)))
+        print(json.dumps(measure(*rows[0], args.shard_size)))
         return
     print(describe())
     print(f"{'city':14} {'model':14} {'trips':>9} {'trips/s':>8} {'first shard':>12} {'peak MiB':>9} {'MB':>7}")
-    for city in cities:
-        for count in counts:
-            options = ["--cities", city, "--trips", str(count), "--model", args.model]
-            command = [sys.executable, __file__, *options, "--shard-size", str(args.shard_size), "--here"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            got = json.loads(done.stdout.splitlines()[-1])
-            print(
-                f"{city:14} {args.model:14} {count:9,} {got['trips_a_second']:8.1f} {got['first_shard_mib']:12.0f} "
-                f"{got['peak_mib']:9.0f} {got['megabytes']:7.1f}",
-                flush=True,
-            )
+    found = []
+    for (city, model, count), row in zip(rows, args.rows, strict=True):
+        command = [sys.executable, __file__, "--rows", row, "--shard-size", str(args.shard_size), "--here"]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        got = json.loads(done.stdout.splitlines()[-1])
+        found.append({"city": city, "model": model, "trips": count, **got})
+        print(
+            f"{city:14} {model:14} {count:9,} {got['trips_a_second']:8.1f} {got['first_shard_mib']:12.0f} "
+            f"{got['peak_mib']:9.0f} {got['megabytes']:7.1f}",
+            flush=True,
+        )
+        if args.json:
+            args.json.write_text(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":
