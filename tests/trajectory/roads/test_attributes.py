@@ -50,7 +50,9 @@ def test_speeds_that_say_nothing_are_nan(value: object) -> None:
         (["service", "residential"], ("service", False)),
         ("['path', 'tertiary_link']", ("tertiary", True)),
         ("Residential", ("residential", False)),
-        ("bridleway", ("unclassified", False)),
+        ("bridleway", ("footway", False)),
+        ("['elevator', 'steps']", ("footway", False)),
+        ("raceway", ("unclassified", False)),
         (None, ("unclassified", False)),
     ],
 )

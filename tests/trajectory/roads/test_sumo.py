@@ -69,7 +69,7 @@ def test_edges_for_cars_become_segments(tmp_path: Path, caplog: pytest.LogCaptur
     ("text", "message"),
     [
         (net("!"), "has no geographic projection"),
-        (net().replace("passenger", "tram"), "has no edge that passenger cars may use"),
+        (net().replace("passenger", "tram"), "has no edge that cars may use"),
         ("", "is not a SUMO network"),
         ("<net>", "is not a SUMO network"),
         ("<net/>", "is not a SUMO network"),

@@ -12,12 +12,16 @@ import shapely
 
 from suffuse.console import because
 from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.roads.access import as_met
 from suffuse.trajectory.roads.attributes import classes_and_speeds
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
 
 ATTRIBUTION = "(c) OpenStreetMap contributors, ODbL 1.0, by way of AequilibraE's reference files"
 
 HOW_TO_GET = "`pip download --no-deps aequilibrae==1.7.2` fetches the wheel; give its path as the source"
+
+LETTERS = {"bike": ("b", "bicycle"), "walk": ("w", "foot")}
+"""What opens a link to a mode in the column `modes`, and the tag that says the same."""
 
 _MEMBER = "aequilibrae/reference_files/coquimbo.zip"
 _DATABASE = "project_database.sqlite"
@@ -36,9 +40,13 @@ def find_coquimbo() -> Path:
     raise RoadNetworkError(f"the package aequilibrae, which holds this network, is not installed: {HOW_TO_GET}")
 
 
-def read_coquimbo(source: Path, *, bbox: tuple[float, float, float, float] | None = None) -> RoadNetwork:
-    """The links that cars may use, one segment a direction, from `coquimbo.zip` or the aequilibrae wheel around it.
+def read_coquimbo(
+    source: Path, *, bbox: tuple[float, float, float, float] | None = None, mode: str | None = None
+) -> RoadNetwork:
+    """The links that a mode may use, one segment a direction, from `coquimbo.zip` or the aequilibrae wheel around it.
 
+    For cars these are the links with a c in the column `modes`. The letters w and b open a link to walkers and
+    cyclists, but the others are not barred: the file, made for cars and buses, has them on 406 links of 19,846.
     `bbox` = (west, south, east, north) in degrees keeps the links that start inside, as drawn. Speeds and lanes are the
     links' own, or the default of the road class and 1. Of links that join the same nodes in the same direction (19 of
     19,846) only the one listed last stays, so that two nodes name a segment.
@@ -53,7 +61,8 @@ def read_coquimbo(source: Path, *, bbox: tuple[float, float, float, float] | Non
             raise RoadNetworkError(f"{source}: {_DATABASE} in it cannot be read: {because(error)}") from error
     if missing := (set(_COLUMNS) - set(links.columns)) | ({"node_id"} - set(nodes.columns)):
         raise RoadNetworkError(f"{source}: {_DATABASE} in it has no column {min(missing)!r}")
-    links = links[links["modes"].str.contains("c") & (links["link_type"] != "centroid_connector")]
+    letter, tag = LETTERS.get(mode or "drive", ("c", ""))
+    links = links[links["modes"].str.contains(f"c|{letter}") & (links["link_type"] != "centroid_connector")]
     if bbox is not None:
         start = shapely.get_coordinates(shapely.get_point(links.geometry.to_numpy(), 0))
         west, south, east, north = bbox
@@ -78,7 +87,7 @@ def read_coquimbo(source: Path, *, bbox: tuple[float, float, float, float] | Non
     way = links["osm_id"].to_numpy()[row]
     node_ids, ends = np.unique(np.stack([tail, head]), return_inverse=True)
     place = nodes.set_index("node_id").geometry.loc[node_ids]
-    return RoadNetwork(
+    network = RoadNetwork(
         name="coquimbo",
         segment_ids=links["link_id"].to_numpy(dtype=np.int64)[row] * 2 + backward,
         from_node=ends.reshape(2, -1)[0],
@@ -94,6 +103,10 @@ def read_coquimbo(source: Path, *, bbox: tuple[float, float, float, float] | Non
         source_ids=np.array([str(int(value)) if np.isfinite(value) else "" for value in way], dtype=object),
         attribution=ATTRIBUTION,
     )
+    if not tag:
+        return network
+    named = links["modes"].str.contains(letter).to_numpy()[row]
+    return as_met(network, mode, {"highway": links["link_type"].to_numpy()[row], tag: np.where(named, "yes", "")})
 
 
 def _database_bytes(source: Path) -> bytes:

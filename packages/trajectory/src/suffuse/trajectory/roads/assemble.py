@@ -48,6 +48,7 @@ def assemble(
     crs: str = WGS84,
     source_ids: ndarray | None = None,
     attribution: str = "",
+    mode: str = "drive",
 ) -> RoadNetwork:
     """Check the columns and fill what they leave open.
 
@@ -90,6 +91,7 @@ def assemble(
         crs=crs,
         source_ids=source_ids,
         attribution=attribution,
+        mode=mode,
     )
 
 

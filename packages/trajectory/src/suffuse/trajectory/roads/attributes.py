@@ -19,6 +19,9 @@ LINK_SPEED_FACTOR = 0.6
 SLOWEST_KMH, FASTEST_KMH = 1.0, 500.0
 """Speeds beyond these are mistakes, and count as unknown."""
 
+FOOTWAYS = frozenset({"path", "pedestrian", "steps", "bridleway", "corridor", "trail", "elevator"})
+"""Values of `highway` beside itself that count as the class `footway`."""
+
 _MPH = 1.609344
 _KNOTS = 1.852
 _WALK_KMH = 5.0
@@ -45,14 +48,15 @@ def as_list(value: Any) -> list[Any]:
 def highway_class(value: Any) -> tuple[str, bool]:
     """The class of `HIGHWAY_CLASSES` that a `highway` value stands for, and whether it is a slip road (`..._link`).
 
-    Of a list (OSMnx merges streets) the first known class counts; a value that is none of them is `unclassified`.
+    Of a list (OSMnx merges streets) the first class counts; where there is none, `FOOTWAYS` are `footway` and all other
+    values `unclassified`.
     """
-    for part in as_list(value):
-        text = str(part).strip().lower()
-        base = text.removesuffix("_link")
+    words = [str(part).strip().lower() for part in as_list(value)]
+    for word in words:
+        base = word.removesuffix("_link")
         if base in HIGHWAY_CLASSES:
-            return base, base != text
-    return "unclassified", False
+            return base, base != word
+    return "unclassified" if FOOTWAYS.isdisjoint(words) else "footway", False
 
 
 def speed_in_kmh(value: Any) -> float:

@@ -10,6 +10,7 @@ import shapely
 
 from suffuse.console import because, read_object
 from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.roads.access import as_met, said_mode, tags_of_table
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import (
     find_column,
@@ -29,32 +30,38 @@ from suffuse.trajectory.roads.network import RoadNetwork
 LAYOUTS = "roads.parquet, nodes.csv[.gz] with edges.csv[.gz], or roadmap.geo with roadmap.rel"
 
 
-def read_folder(folder: Path) -> RoadNetwork:
-    """The road network of a city folder, one row or feature a segment; `city.json` beside it may say name and
-    attribution.
+def read_folder(folder: Path, mode: str | None = None) -> RoadNetwork:
+    """The road network of a city folder, one row or feature a segment, as `mode` meets it.
 
-    Raises `RoadNetworkError` if the folder holds none of the layouts in `LAYOUTS`.
+    `city.json` beside it may say name, attribution and mode. Raises `RoadNetworkError` if the folder holds none of the
+    layouts in `LAYOUTS`.
     """
+    about = _city_json(folder)
+    said = said_mode(about.get("mode"), str(folder / "city.json"))
+    inside = mode if said is None else None
     edges = _one_of(folder, "edges.csv", "edges.csv.gz")
     if (folder / "roads.parquet").is_file():
-        network = read_geofile(folder / "roads.parquet")
+        network = read_geofile(folder / "roads.parquet", inside)
     elif edges is not None:
         nodes = _one_of(folder, "nodes.csv", "nodes.csv.gz")
         if nodes is None:
             raise RoadNetworkError(f"{folder}: has {edges.name} but no nodes.csv or nodes.csv.gz beside it")
-        network = read_tables(nodes, edges)
+        network = read_tables(nodes, edges, inside)
     elif (folder / "roadmap.geo").is_file():
-        network = read_hoser(folder / "roadmap.geo")
+        network = read_hoser(folder / "roadmap.geo", inside)
     else:
         raise RoadNetworkError(f"{folder}: holds no road network; a city folder has {LAYOUTS}")
-    said = _city_json(folder)
-    return replace(
-        network, name=str(said.get("name", folder.name)), attribution=str(said.get("attribution", network.attribution))
+    named = replace(
+        network,
+        name=str(about.get("name", folder.name)),
+        attribution=str(about.get("attribution", network.attribution)),
+        mode=said or network.mode,
     )
+    return as_met(named, mode, said=named.mode) if said else named
 
 
-def read_tables(nodes: Path, edges: Path) -> RoadNetwork:
-    """A network from two CSV files in WGS 84, gzipped or not.
+def read_tables(nodes: Path, edges: Path, mode: str | None = None) -> RoadNetwork:
+    """A network from two CSV files in WGS 84, gzipped or not, as `mode` meets it.
 
     Nodes: `node_id, lon, lat`. Edges, one row a direction: `edge_id, u, v, length_m, road_class, car_speed_kmh, wkt`
     and, if there, `lanes` (in this direction), `is_link`; `columns.ALIASES` lists the other names that are understood.
@@ -69,7 +76,7 @@ def read_tables(nodes: Path, edges: Path) -> RoadNetwork:
     lonlat = np.stack([numbers(need_column(places, what, str(nodes)), str(nodes)) for what in ("lon", "lat")], axis=1)
     check_lonlat(lonlat, source=str(nodes), names=node_ids, what="node")
     highway = find_column(table, "highway")
-    return assemble(
+    network = assemble(
         source=source,
         name=edges.parent.name,
         segment_ids=None if segment is None else whole_numbers(segment, source),
@@ -85,6 +92,7 @@ def read_tables(nodes: Path, edges: Path) -> RoadNetwork:
         lanes=lane_counts(table),
         source_ids=texts(table, "source_ids"),
     )
+    return as_met(network, mode, tags_of_table(table))
 
 
 def _one_of(folder: Path, *names: str) -> Path | None:

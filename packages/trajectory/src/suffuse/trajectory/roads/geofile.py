@@ -15,6 +15,7 @@ from shapely.errors import GEOSException
 
 from suffuse.console import because
 from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.roads.access import as_met, said_mode, tags_of_table
 from suffuse.trajectory.roads.assemble import (
     assemble,
     check_lonlat,
@@ -41,18 +42,22 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".gpkg", ".parquet", ".geoparquet", ".geojson", ".json", ".fgb", ".shp")
 
+_ROUND = {"roundabout", "circular"}
 _AGAINST = {"-1", "reverse", "t"}
 _ALONG = {"f"}
+_TWO_WAY = {"no", "false", "0", "0.0", "b"}
 
 
-def read_geofile(path: Path) -> RoadNetwork:
+def read_geofile(path: Path, mode: str | None = None) -> RoadNetwork:
     """A network from a file of LineStrings with a CRS, one feature a segment or, in files not written here, a street.
 
     Columns are found by the names in `columns.ALIASES`. Start and end nodes may be given (`u`, `v`; the layer `nodes`
     of a GeoPackage, as OSMnx writes it, then places them); otherwise ends within half a metre of each other are a node.
     A file with a column `segment` holds one feature a direction, as `write_roads` makes it. In any other, a street that
-    is not `oneway` and has no counterpart in the other direction gets one, and `lanes` counts both directions. Raises
-    `RoadNetworkError` naming the file and the field: no geometry, no CRS, no LineString, coordinates out of range.
+    is not `oneway` (nor a roundabout, `junction`) and has no counterpart in the other direction gets one, and `lanes`
+    counts both directions. With `mode` the segments are those that it may use, by the columns named as `access.TAGS`.
+    Raises `RoadNetworkError` naming the file and the field: no geometry, no CRS, no LineString, coordinates out of
+    range.
     """
     edges, nodes, said = _read_layers(path)
     source = str(path)
@@ -77,16 +82,18 @@ def read_geofile(path: Path) -> RoadNetwork:
     length = optional_numbers(edges, "length_m", source)
     lanes, two_way = lane_counts(edges), None
     row = np.arange(len(edges))
-    if "segment" not in edges.columns:
+    ours = "segment" in edges.columns
+    if not ours:
         row, backward, two_way = _directions(edges, tail, head, length, source)
         lanes = split_lanes(lanes[row], two_way)
         tail, head = np.where(backward, head[row], tail[row]), np.where(backward, tail[row], head[row])
         lines = np.where(backward, shapely.reverse(lines[row]), lines[row])
         ids = _ids_for_both(ids, row)
     highway = find_column(edges, "highway")
+    meets = said_mode(said.get("mode"), source) if ours else None
     names = texts(edges, "source_ids")
     link = flags(edges, "is_link")
-    return assemble(
+    network = assemble(
         source=source,
         name=str(said.get("name", path.stem)),
         segment_ids=ids,
@@ -103,7 +110,9 @@ def read_geofile(path: Path) -> RoadNetwork:
         crs=crs,
         source_ids=None if names is None else names[row],
         attribution=str(said.get("attribution", "")),
+        mode=meets or "drive",
     )
+    return as_met(network, mode, tags_of_table(edges, row), said=meets)
 
 
 def _read_layers(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None, dict[str, Any]]:
@@ -137,14 +146,14 @@ def _read_layers(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None,
 
 
 def _json_members(path: Path) -> dict[str, Any]:
-    """Name and attribution from the top of a GeoJSON FeatureCollection."""
+    """Name, attribution and mode from the top of a GeoJSON FeatureCollection."""
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise RoadNetworkError(f"{path}: is not JSON that can be read: {because(error)}") from error
     if not isinstance(content, dict) or content.get("type") != "FeatureCollection":
         raise RoadNetworkError(f"{path}: must be a GeoJSON FeatureCollection")
-    return {key: content[key] for key in ("name", "attribution") if isinstance(content.get(key), str)}
+    return {key: content[key] for key in ("name", "attribution", "mode") if isinstance(content.get(key), str)}
 
 
 def _linestrings(edges: gpd.GeoDataFrame, source: str) -> ndarray:
@@ -203,8 +212,12 @@ def _directions(
     from_node, to_node = dense.reshape(2, -1)
     alike = np.zeros(len(edges)) if length is None else np.nan_to_num(length)
     partner = reverse_partners(from_node, to_node, alike)
+    around = np.zeros(len(edges), dtype=bool)
+    if "junction" in edges.columns:
+        around = edges["junction"].astype(str).str.strip().str.lower().isin(_ROUND).to_numpy()
     if column is None:
-        oneway = against = np.zeros(len(edges), dtype=bool)
+        against = np.zeros(len(edges), dtype=bool)
+        oneway = around
         if (partner >= 0).any():
             oneway = partner < 0
         else:
@@ -213,7 +226,7 @@ def _directions(
         text = column.astype(str).str.strip().str.lower()
         against = text.isin(_AGAINST).to_numpy()
         along = text.isin(_ALONG).to_numpy() | np.array([is_true(value) for value in column], dtype=bool)
-        oneway = along | against
+        oneway = along | against | (around & ~text.isin(_TWO_WAY).to_numpy())
     forward = np.flatnonzero(~against)
     mirrored = np.flatnonzero(against | (~oneway & (partner < 0) & (tail != head)))
     row = np.concatenate([forward, mirrored])

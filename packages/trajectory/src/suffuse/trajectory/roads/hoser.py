@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from suffuse.console import because, shown
 from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.roads.access import as_met, tags_of_table
 from suffuse.trajectory.roads.assemble import assemble, check_lonlat
 from suffuse.trajectory.roads.columns import find_column, lane_counts, optional_numbers, speeds, whole_numbers
 from suffuse.trajectory.roads.network import RoadNetwork
@@ -19,8 +20,8 @@ from suffuse.trajectory.roads.snap import snap_ends
 logger = logging.getLogger(__name__)
 
 
-def read_hoser(geo: Path) -> RoadNetwork:
-    """A network from `roadmap.geo` and the `roadmap.rel` beside it, both CSV, in WGS 84.
+def read_hoser(geo: Path, mode: str | None = None) -> RoadNetwork:
+    """A network from `roadmap.geo` and the `roadmap.rel` beside it, both CSV, in WGS 84, as `mode` meets it.
 
     `geo_id` becomes the segment id, `coordinates` (a JSON list of [lon, lat]) the line; `length` is in metres. The
     format has no nodes: segment ends on one spot are one, and so are the ends of two segments that a relation joins.
@@ -61,7 +62,7 @@ def read_hoser(geo: Path) -> RoadNetwork:
     extra = sum((a, b) not in said for a, b in zip(*network.successors.nonzero(), strict=True))
     if extra:
         logger.warning("%s: %d turns at shared nodes are legal here that the relations do not list", source, extra)
-    return network
+    return as_met(network, mode, tags_of_table(table))
 
 
 def _read(path: Path, wanted: set[str]) -> pd.DataFrame:

@@ -23,10 +23,13 @@ STEPS_KMH = 2.4
 RIDE_KMH = 16.0
 """Cycling in a city with its stops: what Copenhagen's Bicycle Account gives for its cyclists, 15 to 16 km/h."""
 
+MIXED_KMH = 12.0
+"""Cycling with care: on tracks, yards, and paths shared with walkers."""
+
 BIKE_KMH = {name: RIDE_KMH for name in HIGHWAY_CLASSES} | {
     "living_street": 10.0,
-    "service": 12.0,
-    "track": 12.0,
+    "service": MIXED_KMH,
+    "track": MIXED_KMH,
     "footway": WALK_KMH,
 }
 """Speed of cyclists by road class; on footways they push."""

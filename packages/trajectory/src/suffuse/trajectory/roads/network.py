@@ -98,7 +98,8 @@ class RoadNetwork:
         return len(self.segment_ids)
 
     def __repr__(self) -> str:
-        return f"RoadNetwork({self.name!r}, {len(self):,} segments, {self.length_m.sum() / 1e3:,.0f} km)"
+        mode = "" if self.mode == "drive" else f", {self.mode}"
+        return f"RoadNetwork({self.name!r}, {len(self):,} segments, {self.length_m.sum() / 1e3:,.0f} km{mode})"
 
     @cached_property
     def index_of(self) -> dict[int, int]:

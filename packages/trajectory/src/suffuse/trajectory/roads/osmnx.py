@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from suffuse.console import because
 from suffuse.trajectory.errors import RoadNetworkError
+from suffuse.trajectory.roads.access import as_met, said_mode, tags_of_edges
 from suffuse.trajectory.roads.assemble import assemble, lonlat_transformer, split_lanes, transform_lines
 from suffuse.trajectory.roads.attributes import as_list, is_true, lane_count, speed_in_kmh
 from suffuse.trajectory.roads.network import WGS84, RoadNetwork
@@ -33,8 +34,8 @@ _TEXT_NODE_DTYPES = dict.fromkeys(("osmid", "elevation", "elevation_res", "stree
 _TEXT_GRAPH_DTYPES = dict.fromkeys(("consolidated", "simplified"), str)
 
 
-def read_graphml(path: Path) -> RoadNetwork:
-    """A network from a GraphML file saved by OSMnx (`ox.save_graphml`) or by `write_roads`.
+def read_graphml(path: Path, mode: str | None = None) -> RoadNetwork:
+    """A network from a GraphML file saved by OSMnx (`ox.save_graphml`) or by `write_roads`, as `mode` meets it.
 
     Raises `RoadNetworkError` naming the file and the field, for the reasons `from_osmnx` gives or if it is no GraphML.
     """
@@ -48,17 +49,18 @@ def read_graphml(path: Path) -> RoadNetwork:
         raise RoadNetworkError(f"{path}: is not GraphML that can be read: {because(error)}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RoadNetworkError(f"{path}: is not GraphML as OSMnx saves it: {because(error)}") from error
-    return from_osmnx(graph, source=str(path), name=path.stem)
+    return from_osmnx(graph, source=str(path), name=path.stem, mode=mode)
 
 
-def from_osmnx(graph: AnyGraph, *, source: str = "graph", name: str = "graph") -> RoadNetwork:
+def from_osmnx(graph: AnyGraph, *, source: str = "graph", name: str = "graph", mode: str | None = None) -> RoadNetwork:
     """A network from an OSMnx graph, one segment an edge, simplified or not, in whatever CRS it is.
 
     Segments are in the order of (u, v, key) and named 0, 1, 2, ... in it; edges that all have a whole number `segment`,
     as `to_osmnx` gives them, are named and ordered by that. Speed: `speed_kmh`, else `speed_kph`, else `maxspeed` (mph
     too), else the class's default. `lanes` of a two-way street counts both directions, as in OpenStreetMap, and is
     shared between them, unless the edges have `segment`. An edge without `geometry` is a straight line. `source` names
-    the graph in messages. Raises `RoadNetworkError` for a graph without edges, `crs`, or a node's `x` or `y`, or
+    the graph in messages. With `mode` the edges are those that it may use, by the tags that they keep (`access.TAGS`);
+    without, all of them. Raises `RoadNetworkError` for a graph without edges, `crs`, or a node's `x` or `y`, or
     undirected.
     """
     if not graph.is_directed():
@@ -88,8 +90,9 @@ def from_osmnx(graph: AnyGraph, *, source: str = "graph", name: str = "graph") -
             ),
         )
     ours = "source_crs" in graph.graph
+    said = said_mode(graph.graph.get("mode"), source) if ours else None
     made_by_osmnx = "osmnx" in str(graph.graph.get("created_with", "")).lower()
-    return assemble(
+    network = assemble(
         source=source,
         name=str(graph.graph.get("name", name)) if ours else name,
         segment_ids=segment_ids,
@@ -105,7 +108,9 @@ def from_osmnx(graph: AnyGraph, *, source: str = "graph", name: str = "graph") -
         crs=crs,
         source_ids=_source_ids(data),
         attribution=str(graph.graph.get("attribution", OSM_ATTRIBUTION if made_by_osmnx else "")),
+        mode=said or "drive",
     )
+    return as_met(network, mode, tags_of_edges(data), said=said)
 
 
 def to_osmnx(network: RoadNetwork) -> Graph:
@@ -119,6 +124,7 @@ def to_osmnx(network: RoadNetwork) -> Graph:
         "source_crs": network.crs,
         "name": network.name,
         "attribution": network.attribution,
+        "mode": network.mode,
     }
     graph: Graph = nx.MultiDiGraph()
     graph.graph.update(said, simplified=True)

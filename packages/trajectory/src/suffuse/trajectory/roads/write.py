@@ -34,7 +34,7 @@ def roads_frame(network: RoadNetwork) -> gpd.GeoDataFrame:
     if network.source_ids is not None:
         columns["source_ids"] = network.source_ids
     frame = gpd.GeoDataFrame(columns, geometry=network.geometry, crs=WGS84)
-    frame.attrs = {"suffuse": {"name": network.name, "attribution": network.attribution}}
+    frame.attrs = {"suffuse": {"name": network.name, "attribution": network.attribution, "mode": network.mode}}
     return frame
 
 
@@ -64,11 +64,12 @@ def _write_parquet(network: RoadNetwork, path: Path) -> None:
 
 
 def _write_geojson(network: RoadNetwork, path: Path) -> None:
-    """RFC 7946: longitude and latitude, to the centimetre; name and attribution are members of the collection."""
+    """RFC 7946: longitude and latitude, to the centimetre; name, attribution and mode are members of the collection."""
     frame = roads_frame(network).drop(columns="geometry")
     lines = json.loads(shapely.to_geojson(shapely.GeometryCollection(list(network.geometry))))["geometries"]
     with path.open("w", encoding="utf-8") as file:
-        head = {"type": "FeatureCollection", "name": network.name, "attribution": network.attribution}
+        said = {"name": network.name, "attribution": network.attribution, "mode": network.mode}
+        head = {"type": "FeatureCollection", **said}
         file.write(json.dumps(head)[:-1] + ', "features": [')
         for row, (properties, line) in enumerate(zip(frame.to_dict("records"), lines, strict=True)):
             line["coordinates"] = [[round(lon, 7), round(lat, 7)] for lon, lat in line["coordinates"]]
@@ -82,7 +83,7 @@ def _write_gpkg(network: RoadNetwork, path: Path) -> None:
     nodes = gpd.GeoDataFrame(
         {"node_id": network.node_ids}, geometry=shapely.points(network.node_lonlat), crs=WGS84
     ).to_crs(network.crs)
-    said = {"NAME": network.name, "ATTRIBUTION": network.attribution}
+    said = {"NAME": network.name, "ATTRIBUTION": network.attribution, "MODE": network.mode}
     pyogrio.write_dataframe(nodes, path, layer="nodes", driver="GPKG")
     edges = roads_frame(network).to_crs(network.crs)
     pyogrio.write_dataframe(edges, path, layer="edges", driver="GPKG", append=True, layer_metadata=said)
