@@ -18,6 +18,7 @@ from suffuse.trajectory.model.pretrained import TripGenerator, load_model
 from suffuse.trajectory.privacy import audit
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.roads.modes import for_mode
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.show import plot_change
 from suffuse.trajectory.trips.frame import to_geodataframe
@@ -43,6 +44,7 @@ __all__ = [
     "Trips",
     "audit",
     "evaluate",
+    "for_mode",
     "generate",
     "load_city",
     "load_model",

@@ -22,6 +22,7 @@ def describe_city(network: RoadNetwork) -> dict[str, Any]:
     names, counts = np.unique(network.highway.astype(str), return_counts=True)
     return {
         "name": network.name,
+        "mode": network.mode,
         "segments": len(network),
         "nodes": len(network.node_ids),
         "transitions": int(network.successors.nnz),

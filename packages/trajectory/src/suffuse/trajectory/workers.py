@@ -29,6 +29,8 @@ class Job:
 
     city: str
     model: str
+    mode: str | None = None
+    """Who travels; None: those that the city was made for."""
     changes: Changes = field(default_factory=Changes)
     config: GenerationConfig = field(default_factory=GenerationConfig)
     best_of: int = 1
@@ -41,7 +43,7 @@ class Worker:
     def __init__(self, job: Job, network: RoadNetwork | None = None) -> None:
         use_threads(job.threads)
         self.job = job
-        home = load_city(job.city) if network is None else network
+        home = load_city(job.city, job.mode) if network is None else network
         self.model: TripGenerator | Baseline = load_model(job.model, home, city=job.city)
         self.network = job.changes.on(home)
         if job.changes:

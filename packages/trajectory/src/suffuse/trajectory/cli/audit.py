@@ -8,7 +8,7 @@ from rich.console import Console
 
 from suffuse.console import check_writable, say, stderr, whole, write_json
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error
+from suffuse.trajectory.cli.options import City, Mode, OnError, Seed, checked_on_error
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.pretrained import TripGenerator, load_model
 from suffuse.trajectory.privacy import audit as audited
@@ -22,6 +22,7 @@ def audit(
     holdout: Annotated[Path, typer.Option("--holdout", help="Trips of the same source that nothing was learned from.")],
     generated: Annotated[Path, typer.Option("--generated", help="The trips that are to be published.")],
     city: City = "la-serena",
+    mode: Mode = None,
     model: Annotated[
         str | None,
         typer.Option("--model", help="A trained model, attacked too: what its directory gives away if published."),
@@ -35,7 +36,7 @@ def audit(
     skipping = checked_on_error(on_error)
     if json_out is not None:
         check_writable(json_out)
-    network = load_city(city)
+    network = load_city(city, mode)
     attacked = None if model is None else load_model(model, network, city=city)
     if attacked is not None and not isinstance(attacked, TripGenerator):
         raise ModelError(f"{model} is a baseline, which gives trips no likelihood: leave --model out")

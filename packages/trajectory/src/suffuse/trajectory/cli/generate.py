@@ -14,7 +14,7 @@ import typer
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, DeferredCommitmentDecoding
 from suffuse.console import MOST_PROCESSES, WEIGHTS_FILE, file_hash, number, progress, say, whole, write_run
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, OnError, Out, Seed, Speed, checked_on_error
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Mode, OnError, Out, Seed, Speed, checked_on_error
 from suffuse.trajectory.errors import RequestError
 from suffuse.trajectory.model.generate import GenerationConfig, unreachable
 from suffuse.trajectory.model.pretrained import is_baseline, model_directory, sharpness_on, usual_model
@@ -69,6 +69,7 @@ def check_has_use(arguments: Mapping[str, object], model: str) -> None:
 def generate(
     out: Out,
     city: City = "la-serena",
+    mode: Mode = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -137,7 +138,7 @@ def generate(
     on_error: OnError = "fail",
 ) -> None:
     """Generate trips: .geojson, .parquet, .csv, .gpx or .rou.xml; a folder of Parquet files with --shard-size."""
-    model = usual_model(city) if model is None else model
+    model = usual_model(city, mode) if model is None else model
     arguments = dict(locals())
     if shard_size is None:
         check_suffix(out)
@@ -159,7 +160,7 @@ def generate(
     )  # fmt: skip
     check_has_use(arguments, model)
     when = None if depart is None else parse_depart(depart, "--depart")
-    network = load_city(city)
+    network = load_city(city, mode)
     changes = Changes.parse(network, close=close, speed=speed or ())
     changed = changes.on(network)
     source: Source
@@ -167,7 +168,7 @@ def generate(
         source, count = Simulated(seed=seed, depart=when), n or 1000
     else:
         source, count = listed(od, changed, n, when, on_error)
-    job = Job(city=city, model=model, changes=changes, config=config, best_of=best_of, threads=threads)
+    job = Job(city=city, mode=mode, model=model, changes=changes, config=config, best_of=best_of, threads=threads)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = workers or (cores if count * best_of >= MANY else 1)
     began = time.perf_counter()

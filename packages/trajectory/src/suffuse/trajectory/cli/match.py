@@ -7,7 +7,7 @@ import typer
 
 from suffuse.console import MOST_PROCESSES, check_writable, number, progress, say, whole, write_json, write_run
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Out, checked_on_error
+from suffuse.trajectory.cli.options import City, Mode, OnError, Out, checked_on_error
 from suffuse.trajectory.matching import MatchConfig, read_points
 from suffuse.trajectory.matching import match as match_points
 from suffuse.trajectory.matching.read import is_read
@@ -27,6 +27,7 @@ def match(
     ],
     out: Out,
     city: City = "la-serena",
+    mode: Mode = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write what was matched, and what not and why, as JSON.")
     ] = None,
@@ -70,7 +71,7 @@ def match(
         radius_m=radius, gps_error_m=gps_error, candidates=candidates, reach_m=reach, stray_share=stray, gap_s=gap,
         cut=cut,
     )  # fmt: skip
-    network = load_city(city)
+    network = load_city(city, mode)
     traces = read_points(points, crs=crs)
     with progress("Matching traces", len(traces)) as bar:
         trips, found = match_points(

@@ -17,6 +17,13 @@ City = Annotated[
         "GeoPackage, GeoParquet, GeoJSON, SUMO net.xml, .osm.pbf.",
     ),
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--mode", help="Who travels: drive, bike or walk. Default: those the roads were made for; drivers where their "
+        "file names nobody.",
+    ),
+]  # fmt: skip
 Seed = Annotated[int, whole("--seed", 0, 2**63 - 1, "Another seed, other trips; the same seed, the same trips.")]
 OnError = Annotated[str, typer.Option("--on-error", help="What to do with records that cannot be used: fail or skip.")]
 Close = Annotated[str, typer.Option("--close", help="Segment ids that no trip may use, separated by commas.")]

@@ -7,7 +7,7 @@ import typer
 
 from suffuse.console import read_object, say
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, Close, OnError, Out, Speed, checked_on_error
+from suffuse.trajectory.cli.options import City, Close, Mode, OnError, Out, Speed, checked_on_error
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.show.plot import check_map_suffix, plot_change, plot_trips
@@ -20,6 +20,7 @@ def show(
     trips: Annotated[Path, typer.Argument(help="Trips as GeoJSON, Parquet or CSV.")],
     out: Out,
     city: City = "la-serena",
+    mode: Mode = None,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Trips after a change: draw what changed from TRIPS to these.")
     ] = None,
@@ -35,7 +36,7 @@ def show(
     """
     check_map_suffix(out)
     skipping = checked_on_error(on_error)
-    network = load_city(city)
+    network = load_city(city, mode)
     table = read_trips(trips, network, on_error=skipping)
     if compare is None:
         changes = Changes.parse(network, close=close, speed=speed or ())

@@ -35,7 +35,7 @@ from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import Usage
 from suffuse.trajectory.requests import Requests
 from suffuse.trajectory.roads.cities import CITIES
-from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.roads.network import MODES, RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
 SHIPPED = Path(__file__).parent.parent / "models"
@@ -85,6 +85,7 @@ class TripGenerator:
         if isinstance(self.logit, RoadLogit):
             return replace(self, city=CityFeatures(network), logit=self.logit.on(network))
         if fingerprint(network) != fingerprint(self.city.network):
+            check_mode(self.facts, self.directory, network)
             return replace(self, city=CityFeatures(network, None), own=Sharpness(), logit=None)
         logit = None if self.logit is None else self.logit.on(network)
         assert logit is None or isinstance(logit, RecursiveLogit)
@@ -139,9 +140,9 @@ def model_directory(name_or_path: str | Path) -> Path:
     return find_model(name_or_path, SHIPPED, others=tuple(BASELINES), error=ModelError)
 
 
-def usual_model(city: str) -> str:
-    """The shipped model for a city where nobody names one: its own, or the one for any city."""
-    own = city in CITIES and (SHIPPED / city).is_dir() and not Path(city).exists()
+def usual_model(city: str, mode: str | None = None) -> str:
+    """The shipped model for a city where nobody names one: its own, or the one for any city and any mode."""
+    own = mode in (None, "drive") and city in CITIES and (SHIPPED / city).is_dir() and not Path(city).exists()
     return city if own else FOR_ANY_CITY
 
 
@@ -180,7 +181,8 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
         city: the city to fit a baseline on: see `corpus.training_trips`.
 
     Raises:
-        ModelError: one sentence that names the file and what is wrong with it.
+        ModelError: one sentence that names the file and what is wrong with it; for a model of one city, that its trips
+            were of another mode than those of `network`.
 
     """
     name = str(name_or_path)
@@ -197,14 +199,14 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     facts = read_facts(directory)
     abroad = is_for_any_city(facts)
     check_files(directory, (ROAD_LOGIT_FILE if abroad else USAGE_FILE,), error=ModelError)
-    check_config(directory / CONFIG_FILE)
-    model: TrajectoryModel = load_whole(TrajectoryModel.from_pretrained, directory, error=ModelError)
+    model = load_network(directory)
     if abroad:
         return TripGenerator(
             model=model, city=CityFeatures(network), directory=directory, facts=facts, own=read_sharpness(directory),
             logit=RoadLogit.load(directory, network),
         )  # fmt: skip
     if fingerprint(network) not in fingerprints(facts):
+        check_mode(facts, directory, network)
         return TripGenerator(model=model, city=CityFeatures(network, None), directory=directory, facts=facts)
     observed = Usage.load(directory / USAGE_FILE, network)
     own = read_sharpness(directory)
@@ -216,6 +218,14 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     return TripGenerator(
         model=model, city=changed(network, observed, network), directory=directory, facts=facts, own=own, logit=logit
     )
+
+
+def load_network(directory: Path) -> TrajectoryModel:
+    """The network of a model directory, without what lies beside it. Raises ModelError for anything else."""
+    check_files(directory, (CONFIG_FILE, WEIGHTS_FILE), error=ModelError)
+    check_config(directory / CONFIG_FILE)
+    model: TrajectoryModel = load_whole(TrajectoryModel.from_pretrained, directory, error=ModelError)
+    return model
 
 
 def sharpness_on(directory: Path, network: RoadNetwork) -> Sharpness:
@@ -237,7 +247,20 @@ def read_facts(directory: Path) -> dict[str, Any]:
             raise ModelError(f"{directory / CITY_FILE}: each of the cities must have a fingerprint")
     elif "fingerprint" not in facts:
         raise ModelError(f"{directory / CITY_FILE} does not say which city the model was trained on: no fingerprint")
+    for city in facts.get("cities", (facts,)):
+        if city.get("mode", "drive") not in MODES:
+            raise ModelError(f"{directory / CITY_FILE}: mode is {shown(city['mode'])}, but must be {', '.join(MODES)}")
     return facts
+
+
+def check_mode(facts: dict[str, Any], directory: Path, network: RoadNetwork) -> None:
+    """Raise ModelError where a model learned one city from trips of a mode other than that of the network."""
+    learned = facts.get("mode", "drive")
+    if learned != network.mode:
+        raise ModelError(
+            f"{directory} learned from trips of mode {learned}, but road network {network.name!r} is for mode "
+            f"{network.mode}: take the model {FOR_ANY_CITY}, or train one on such trips"
+        )
 
 
 def is_for_any_city(facts: dict[str, Any]) -> bool:

@@ -87,13 +87,15 @@ class Plan:
         config = asdict(self.job.config)
         del config["batch_size"]  # which changes no trip
         decoding = self.job.config.decoding
+        network = load_city(self.job.city, self.job.mode)
         return {
             "format": FORMAT,
             "version": version("suffuse-trajectory"),
             "trips": self.count,
             "trips_a_shard": self.size,
             "city": self.job.city,
-            **facts_of_city(load_city(self.job.city)),
+            "mode": network.mode,
+            **facts_of_city(network),
             **facts_of_model(self.job.model, self.job.city),
             "best_of": self.job.best_of,
             **asdict(self.job.changes),
