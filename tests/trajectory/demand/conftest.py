@@ -42,3 +42,8 @@ def square_grid(side: int = SIDE, step_m: float = STEP_M) -> RoadNetwork:
 @pytest.fixture(scope="session")
 def grid() -> RoadNetwork:
     return square_grid()
+
+
+@pytest.fixture(scope="session")
+def make_square():
+    return square_grid

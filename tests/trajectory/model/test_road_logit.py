@@ -15,16 +15,18 @@ from suffuse.trajectory.model.road_logit import (
     ROAD_LOGIT_FILE,
     RoadLogit,
     attributes,
+    attributes_of,
     fit_road_logit,
 )
 from suffuse.trajectory.requests import Requests
+from suffuse.trajectory.roads.modes import for_mode
 from suffuse.trajectory.trips.table import Trips
 
 TRUTH = (5.0, 0.4, 0.2, 1.2, 1.3, 4.0, 0.0, -2.0, 0.0, 0.0)
 
 
-def estimate(weights: tuple[float, ...]) -> Estimate:
-    return Estimate(weights)
+def estimate(weights: tuple[float, ...]) -> dict[str, Estimate]:
+    return {"drive": Estimate(weights)}
 
 
 def drawn(logit: RoadLogit, count: int, seed: int) -> Trips:
@@ -73,7 +75,7 @@ def test_the_likeliest_weights_are_those_that_the_trips_were_drawn_with(make_gri
         drawn(RoadLogit(town, estimate(tuple(scale * weight for weight in TRUTH))), 400, seed)
         for seed, (town, scale) in enumerate(zip(towns, scales, strict=True))
     ]
-    found = fit_road_logit(list(zip(towns, trips, strict=True)))
+    found = fit_road_logit(list(zip(towns, trips, strict=True)))["drive"]
     assert found.trips == pytest.approx(sum(len(part) for part in trips), rel=0.2)
     for name in ("km", "segment", "turn", "km_main"):
         place = ATTRIBUTES.index(name)
@@ -128,20 +130,67 @@ def drawn_open(logit: RoadLogit) -> Trips:
 
 
 def test_weights_travel_by_file(grid, town, tmp_path):
-    RoadLogit(grid, Estimate(TRUTH, TRUTH, -1.0, 5)).save(tmp_path)
+    RoadLogit(grid, {"drive": Estimate(TRUTH, TRUTH, -1.0, 5)}).save(tmp_path)
     there = RoadLogit.load(tmp_path, town)
     assert there.estimate.weights == TRUTH
     np.testing.assert_array_equal(there.cost(0), RoadLogit(town, estimate(TRUTH)).cost(0))
 
 
+def test_a_file_from_before_modes_is_of_drivers(grid, tmp_path):
+    (tmp_path / ROAD_LOGIT_FILE).write_text(json.dumps({"weights": dict(zip(ATTRIBUTES, TRUTH, strict=True))}))
+    assert RoadLogit.load(tmp_path, grid).estimate.weights == TRUTH
+    with pytest.raises(ModelError, match=r"knows trips of mode drive, but road network 'small' is of mode walk"):
+        RoadLogit.load(tmp_path, for_mode(grid, "walk"))
+
+
+def test_each_mode_has_weights_of_its_own(make_grid, tmp_path):
+    """Cyclists of one town and drivers of another, fitted together: neither has a say in the other's weights."""
+    town = with_main_street(make_grid(5))
+    lanes = for_mode(town, "bike")
+    lanes.highway[1::3] = "cycleway"
+    of_bikes = (5.0, 0.4, 0.2, 0.5, 1.0, 3.0, 0.0, 3.0, 0.0, 0.0, -1.5, 0.0, 0.5)
+    truth = {"drive": Estimate(TRUTH), "bike": Estimate(of_bikes)}
+    cities = [(place, drawn(RoadLogit(place, truth), 500, 3)) for place in (lanes, town)]
+    found = fit_road_logit(cities)
+    assert list(found) == ["drive", "bike"]
+    assert found["drive"] == fit_road_logit(cities[1:])["drive"]
+    for name in ("turn", "km_main", "km_cycleway", "crossing"):
+        place = attributes_of("bike").index(name)
+        assert abs(found["bike"].weights[place] - of_bikes[place]) < 4 * found["bike"].standard_error[place], name
+    RoadLogit(town, found).save(tmp_path)
+    for network in (town, lanes):
+        there = RoadLogit.load(tmp_path, network)
+        assert there.estimate.weights == found[network.mode].weights
+        assert there.on(town).estimate.weights == found["drive"].weights
+
+
+def test_what_cyclists_cross(make_network):
+    """From the west street over the main road that runs from south to north, and into it."""
+    places = np.array([[0, 0], [100, 0], [200, 0], [100, 100], [100, -100]], dtype=float)
+    network = make_network([(0, 1), (1, 2), (1, 3), (4, 1), (2, 1)], places)
+    network.highway[:] = ["cycleway", "residential", "secondary", "secondary", "footway"]
+    network = for_mode(network, "bike")
+    graph = TurnGraph.of(network)
+    rows = attributes(graph, network)[graph.find(np.array([0, 0, 3]), np.array([1, 2, 1]))]
+    named = [dict(zip(attributes_of("bike"), row, strict=True)) for row in rows.tolist()]
+    assert [row["crossing"] for row in named] == [1, 0, 0]
+    assert [row["km_main"] > 0 for row in named] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda said: said["weights"].pop("km"), "weights must be those of km, segment"),
-        (lambda said: said.pop("weights"), "weights must be those of km, segment"),
-        (lambda said: said["weights"].update(turn="much"), "the weight of turn is 'much', but must be a number"),
+        (lambda said: said["drive"]["weights"].pop("km"), "weights of mode drive must be those of km, segment"),
+        (lambda said: said["drive"].pop("weights"), "weights of mode drive must be those of km, segment"),
+        (lambda said: said.update(drive=[1.0]), "weights of mode drive must be those of km, segment"),
+        (lambda said: said.update(swim=said["drive"]), "must have weights by mode: drive, bike, walk"),
+        (lambda said: said.clear(), "must have weights by mode: drive, bike, walk"),
         (
-            lambda said: said["weights"].update(turn=1e9),
+            lambda said: said["drive"]["weights"].update(turn="much"),
+            "the weight of turn is 'much', but must be a number",
+        ),
+        (
+            lambda said: said["drive"]["weights"].update(turn=1e9),
             "the weight of turn is 1000000000.0, but must be a number below",
         ),
     ],

@@ -30,7 +30,7 @@ from suffuse.trajectory.roads.reachability import hops_within
 
 CONFIG = BatchConfig(trips=8, folds=2, no_usage=1.0, turned=4, drop_condition=0.3)
 NOISE = NoiseConfig(distribution=BetaCurriculum())
-WEIGHTS = Estimate((5.0, 0.4, 0.2, 1.0, 1.3, 3.0, 0.0, 0.0, 0.0, 0.0))
+WEIGHTS = {"drive": Estimate((5.0, 0.4, 0.2, 1.0, 1.3, 3.0, 0.0, 0.0, 0.0, 0.0))}
 
 
 def recipe_of(steps: int):

@@ -147,9 +147,9 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 
 def fingerprint(network: RoadNetwork) -> str:
-    """The same for networks with the same segments in the same order, whatever is closed."""
+    """The same for networks of one mode with the same segments in the same order, whatever is closed."""
     parts = (network.segment_ids, network.from_node, network.to_node)
-    check = 0
+    check = 0 if network.mode == "drive" else zlib.crc32(network.mode.encode())
     for part in parts:
         check = zlib.crc32(np.ascontiguousarray(part, dtype=np.int64).tobytes(), check)
     return f"{len(network)}-{check:08x}"

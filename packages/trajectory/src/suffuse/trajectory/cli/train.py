@@ -17,6 +17,7 @@ from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import MOST_TRIPS, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import held_out_trips, is_simulated, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
+from suffuse.trajectory.model.pretrained import load_network, model_directory
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
 from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE
 from suffuse.trajectory.model.training import (
@@ -30,6 +31,7 @@ from suffuse.trajectory.model.training import (
     train_on_several,
 )
 from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.roads.network import MODES
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
 
@@ -80,9 +82,11 @@ def read_town(
 ) -> Town:
     """A city with its trips: those of a file, of its folder, or simulated ones.
 
-    `apart` asks for trips that are only measured, where the city has a part of them and no file is given.
+    `city` may say who travels: see `city_and_mode`. `apart` asks for trips that are only measured, where the city has
+    a part of them and no file is given.
     """
-    network = load_city(city)
+    city, mode = city_and_mode(city)
+    network = load_city(city, mode)
     if trips is not None:
         table = read_trips(trips, network, on_error=skipping)
         table = table if count is None else table.take(range_of(table, count))
@@ -95,6 +99,12 @@ def read_town(
         measured = held_out_trips(city, network, count=HELD_OUT)
     say(f"{len(table):,} trips on {network!r}")
     return Town(network=network, trips=table, held_out=measured)
+
+
+def city_and_mode(said: str) -> tuple[str, str | None]:
+    """A city and who travels there, out of `CITY:MODE`; the mode of the city's own file where none is named."""
+    city, colon, mode = said.rpartition(":")
+    return (city, mode) if colon and mode in MODES and not Path(said).exists() else (said, None)
 
 
 def one_each(option: str, files: list[Path] | None, cities: list[str]) -> list[Path | None]:
@@ -115,8 +125,8 @@ def train(
         list[str] | None,
         typer.Option(
             "--city",
-            help="A city by name, a city folder or a road file; repeat it to train on several, for any other city. "
-            "Default: la-serena.",
+            help="A city by name, a city folder or a road file, each with :bike or :walk after it for cyclists and "
+            "walkers; repeat it to train on several, for any other city. Default: la-serena.",
         ),
     ] = None,
     trips: Annotated[
@@ -143,6 +153,9 @@ def train(
     ] = None,
     steps: Annotated[int | None, whole("--steps", 1, 100_000_000, "Training steps instead of the recipe's.")] = None,
     batch: Annotated[int | None, whole("--batch", 1, 100_000, "Trips a step instead of the recipe's.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="On several cities: a model to go on from, a name or a folder.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     seed: Seed = 0,
     threads: Threads = None,
@@ -164,10 +177,13 @@ def train(
         raise ValueError(
             f"{what} learns one city, but --city is given {len(cities)} times: several need --recipe transfer"
         )
+    if start is not None and not abroad:
+        raise ValueError(f"--start is {start!r}, but only --recipe transfer can go on from another model")
+    first = None if start is None else load_network(model_directory(start))
     places = zip(cities, one_each("--trips", trips, cities), one_each("--held-out", held_out, cities), strict=True)
     towns = []
     for place, file, measured in places:
-        wanted = count or (SIMULATED_TRIPS.get(name) if is_simulated(place) else None)
+        wanted = count or (SIMULATED_TRIPS.get(name) if is_simulated(city_and_mode(place)[0]) else None)
         towns.append(read_town(place, file, measured, count=wanted, apart=model == "trajdlm", skipping=skipping))
     home, total = towns[0], sum(len(town.trips) for town in towns)
     if model != "trajdlm":
@@ -177,7 +193,7 @@ def train(
         return
     with whole_model(out):
         if abroad:
-            train_on_several(towns, out, chosen, resume=resume)
+            train_on_several(towns, out, chosen, resume=resume, start=first)
         else:
             train_model(home.network, home.trips, out, chosen, held_out=home.held_out, resume=resume)
     write_run(out / "config.json", "suffuse-trajectory", arguments, trips=total, recipe=recipe_summary(chosen))

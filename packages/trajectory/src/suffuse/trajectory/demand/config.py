@@ -5,14 +5,16 @@ from datetime import date
 from typing import Literal
 
 from suffuse.trajectory.errors import TrajectoryError
+from suffuse.trajectory.roads.modes import checked_mode
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemandConfig:
     """Assumptions of the simulator; a network and a config make one simulated world.
 
-    The defaults are round figures, not estimates for any one city. The spreads are set so that two drivers with the
-    same request share about as much of their way as two real San Francisco taxis do (.56 by length).
+    The defaults are for drivers; `usual_config` has those for the rest. They are round figures, not estimates for any
+    one city. The spreads are set so that two drivers with the same request share about as much of their way as two
+    real San Francisco taxis do (.56 by length).
     """
 
     world_seed: int = 0
@@ -38,7 +40,7 @@ class DemandConfig:
     length_weight: float = 0.3
     """Median weight of length, as seconds at 30 km/h per second of time."""
     small_street_weight: float = 1.5
-    """Median weight of the dislike of small streets: see `route_choice.DISLIKE`."""
+    """Median weight of what streets of a class seem to be: see `manners.Manners.longer`."""
     taste_sigma: float = 0.8
     """Log-normal spread of the three taste weights (length, small streets, turns) between drivers."""
     driver_sigma: float = 0.3
@@ -85,3 +87,35 @@ class DemandConfig:
             raise TrajectoryError(
                 f"DemandConfig.first_day is {self.first_day!r}, but must be a date as 2024-03-04"
             ) from error
+
+
+WALKING = DemandConfig(
+    zone_m=250.0,
+    deterrence_per_min=0.27,
+    min_distance_m=200.0,
+    length_weight=0.0,
+    small_street_weight=1.0,
+    turn_s=(0.0, 0.0, 0.0, 0.0),
+    peak_congestion=0.0,
+    speed_sigma=0.19,
+    segment_sigma=0.1,
+)
+"""Walkers: trips of about 1 km (median from home in Brisbane 780 m: M. Burke and A. L. Brown, Distances people walk for
+transport, Road and Transport Research 16, 2007); a spread of speeds of 0.26 in 1.34 m/s (Weidmann 1993); the rest is
+assumed."""
+
+CYCLING = DemandConfig(
+    deterrence_per_min=0.19,
+    min_distance_m=500.0,
+    length_weight=0.0,
+    small_street_weight=1.0,
+    turn_s=(0.0, 0.0, 0.0, 0.0),
+    peak_congestion=0.0,
+    speed_sigma=0.2,
+)
+"""Cyclists: trips of about 3 km where a city is large enough. All of it is assumed."""
+
+
+def usual_config(mode: str) -> DemandConfig:
+    """What is assumed of people of a mode, one of `MODES`, unless told otherwise."""
+    return {"drive": DemandConfig(), "bike": CYCLING, "walk": WALKING}[checked_mode(mode)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from suffuse.console import UserError, replacing
-from suffuse.trajectory.demand.config import DemandConfig
+from suffuse.trajectory.demand.config import DemandConfig, usual_config
 from suffuse.trajectory.demand.simulate import simulate
 from suffuse.trajectory.errors import TrajectoryError
 from suffuse.trajectory.roads.cities import load_city
@@ -49,7 +49,7 @@ def simulated_trips(
         network: where.
         part: "train", "val" or "test".
         count: how many trips; fewer are a prefix of more.
-        config: the world; the default one unless given.
+        config: the world; unless given, the usual one for the mode of the network.
         on_progress: called with the number of trips drawn so far.
 
     Raises:
@@ -58,7 +58,7 @@ def simulated_trips(
     """
     if part not in PART_SEEDS:
         raise TrajectoryError(f"part is {part!r}, but must be one of {', '.join(PART_SEEDS)}")
-    config = config or DemandConfig()
+    config = config or usual_config(network.mode)
     file = cache_directory() / "trips" / f"{_digest(network, config)}-{part}-{count}.npz"
     kept = _load(file)
     if kept is not None:
@@ -89,7 +89,8 @@ def cache_directory() -> Path:
 
 
 def _digest(network: RoadNetwork, config: DemandConfig) -> str:
-    digest = hashlib.sha256(repr((VERSION, config, sorted(network.closed))).encode())
+    world: tuple[object, ...] = (VERSION, config, sorted(network.closed))
+    digest = hashlib.sha256(repr(world if network.mode == "drive" else (*world, network.mode)).encode())
     for values in (network.segment_ids, network.from_node, network.to_node, network.length_m, network.speed_kmh):
         digest.update(np.ascontiguousarray(values, dtype=np.float64).tobytes())
     digest.update(np.ascontiguousarray(network.centroid_lonlat).tobytes())

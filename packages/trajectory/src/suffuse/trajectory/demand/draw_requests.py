@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from suffuse.trajectory.demand.config import DemandConfig
+from suffuse.trajectory.demand.config import DemandConfig, usual_config
 from suffuse.trajectory.demand.gravity import draw_hour
 from suffuse.trajectory.demand.simulate import MAX_PAIRS, check_seed, simulated_world, trip_stream
 from suffuse.trajectory.errors import RequestError
@@ -23,7 +23,7 @@ def draw_requests(
     check_seed(seed)
     if count < 1:
         raise RequestError(f"the number of trips must be at least 1, got {count}")
-    config = config or DemandConfig()
+    config = config or usual_config(network.mode)
     world = simulated_world(replace(network, closed=frozenset()) if network.closed else network, config)
     midnight = np.datetime64(config.first_day, "s")
     origin, destination = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)

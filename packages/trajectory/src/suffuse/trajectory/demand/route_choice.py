@@ -1,4 +1,4 @@
-"""Which way a driver takes: the least perceived generalised cost over segments and turns.
+"""Which way somebody takes: the least perceived generalised cost over segments and turns.
 
 Dijkstra (1959) runs on the line graph: its vertices are segments and its arcs the legal transitions, so that the cost
 of a turn is exact. Dimensions: s segments, t transitions, k sources.
@@ -14,30 +14,33 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from suffuse.trajectory.roads.network import HIGHWAY_CLASSES, RoadNetwork
-
-DISLIKE = dict(zip(HIGHWAY_CLASSES, (0, 0, 0, 0.05, 0.15, 0.3, 0.4, 0.8, 0.9, 1.5, 3, 3), strict=True))
-"""How much longer a second on a street of the class seems to a driver of median taste."""
+from suffuse.trajectory.demand.manners import seconds_at_crossings, seeming_seconds
+from suffuse.trajectory.roads.network import RoadNetwork
 
 STRAIGHT_RAD = np.pi / 4
-"""Below this change of direction a driver goes straight on."""
+"""Below this change of direction one goes straight on."""
 
 U_TURN_RAD = np.radians(160)
-"""Above this change of direction a driver turns round."""
+"""Above this change of direction one turns round."""
 
 
 @dataclass(frozen=True, eq=False)
 class LineGraph:
-    """Legal transitions as compressed rows, with the time each turn takes in free flow."""
+    """Legal transitions as compressed rows, with the time each turn takes in free flow, and seems to take."""
 
     start: Int[ndarray, " rows"]
     """s + 1 offsets into `following`."""
     following: Int[ndarray, " t"]
     turn_s: Float[ndarray, " t"]
+    seems_s: Float[ndarray, " t"]
+    """What the choice of a route is made by, for somebody of median taste."""
 
 
 def line_graph(network: RoadNetwork, turn_s: tuple[float, float, float, float], drive_on: str) -> LineGraph:
-    """The transitions of `network` with the cost of their turns (straight on, near side, far side, U-turn)."""
+    """The transitions of `network` with the cost of their turns (straight on, near side, far side, U-turn).
+
+    To that comes what people of the network's mode make of turns and crossings: see `manners`.
+    """
     pattern = network.successors
     coo = pattern.tocoo()
     leave, enter = network.bearings[1][coo.row], network.bearings[0][coo.col]
@@ -46,8 +49,14 @@ def line_graph(network: RoadNetwork, turn_s: tuple[float, float, float, float], 
     to_near_side = angle < 0 if drive_on == "right" else angle > 0
     cost = np.where(np.abs(angle) < STRAIGHT_RAD, straight, np.where(to_near_side, near, far))
     turned = (np.abs(angle) > U_TURN_RAD) | (network.reverse[coo.row] == coo.col)
-    cost = np.where(turned, around, cost)
-    return LineGraph(pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64), cost.astype(np.float64))
+    cost = np.where(turned, around, cost).astype(np.float64)
+    seems = cost + seeming_seconds(network, np.abs(angle) >= STRAIGHT_RAD)
+    return LineGraph(
+        start=pattern.indptr.astype(np.int64),
+        following=pattern.indices.astype(np.int64),
+        turn_s=cost + seconds_at_crossings(network),
+        seems_s=seems,
+    )
 
 
 @numba.njit(cache=True)
@@ -82,7 +91,7 @@ def cheapest_route(
     graph: LineGraph, cost: Float[ndarray, " s"], origin: int, destination: int, turn_weight: float = 1.0
 ) -> Int[ndarray, " l"] | None:
     """Segments of the route of least `cost` plus weighted turns, both ends included; None if there is no way."""
-    total, before = _search(graph.start, graph.following, graph.turn_s * turn_weight, cost, origin, destination)
+    total, before = _search(graph.start, graph.following, graph.seems_s * turn_weight, cost, origin, destination)
     if not np.isfinite(total[destination]):
         return None
     route = [destination]

@@ -17,7 +17,8 @@ from numpy import ndarray
 
 from suffuse.trajectory.demand.config import DemandConfig
 from suffuse.trajectory.demand.gravity import Gravity, draw_hour, gravity_demand
-from suffuse.trajectory.demand.route_choice import DISLIKE, LineGraph, cheapest_route, line_graph, turns_taken
+from suffuse.trajectory.demand.manners import dislike
+from suffuse.trajectory.demand.route_choice import LineGraph, cheapest_route, line_graph, turns_taken
 from suffuse.trajectory.demand.traffic import Traffic, city_traffic
 from suffuse.trajectory.demand.zones import Zones
 from suffuse.trajectory.errors import RequestError, TrajectoryError
@@ -76,7 +77,7 @@ def simulated_world(network: RoadNetwork, config: DemandConfig) -> World:
         zones=zones,
         gravity=gravity,
         traffic=city_traffic(network, config, zones),
-        dislike=np.array([DISLIKE[name] for name in network.highway]),
+        dislike=dislike(network),
     )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from suffuse.trajectory.demand.config import DemandConfig
+from suffuse.trajectory.demand.manners import MANNERS
 from suffuse.trajectory.roads.network import HIGHWAY_CLASSES, RoadNetwork
 
 HOMES_PER_METRE = dict(zip(HIGHWAY_CLASSES, (0, 0.02, 0.1, 0.15, 0.3, 0.6, 1, 1, 0.7, 0.2, 0, 0), strict=True))
@@ -63,8 +64,10 @@ def demand_zones(network: RoadNetwork, config: DemandConfig) -> Zones:
     hub = order[np.searchsorted(of_segment[order], np.arange(count))]
 
     noise = np.random.Generator(np.random.Philox(key=[config.world_seed, 1])).normal(0, config.zone_sigma, (2, count))
+    paths = np.isin(network.highway.astype(str), ("cycleway", "footway"))
     ends = []
     for per_metre, spread in zip((HOMES_PER_METRE, JOBS_PER_METRE), np.exp(noise), strict=True):
-        by_class = np.array([per_metre[name] for name in network.highway])
+        by_class = np.array([per_metre[name] for name in network.highway], dtype=np.float64)
+        by_class[paths] = MANNERS[network.mode].path_ends
         ends.append(by_class * network.length_m * spread[of_segment] * is_open)
     return Zones(of_segment=of_segment, centre_m=centre, hub=hub, homes=ends[0], jobs=ends[1])

@@ -1,14 +1,14 @@
 """A recursive logit whose costs are read off the roads: what of route choice can travel to a city without any trips.
 
 The cost of a transition is linear in attributes that every road network has: length, crossings, turns, class. Its few
-weights belong to no city; they are fitted to the trips of several at once, by maximum likelihood (Fosgerau, Frejinger
-and Karlstrom 2013, eq. 11), each city with a scale of its own: how much drivers keep to what is cheapest differs from
-place to place, what they find cheap much less.
+weights belong to a mode of travel and to no city; they are fitted to the trips of several at once, by maximum
+likelihood (Fosgerau, Frejinger and Karlstrom 2013, eq. 11), each city with a scale of its own: how much people keep to
+what is cheapest differs from place to place, what they find cheap much less.
 
-Dimensions: t transitions, f attributes, c cities, p parameters (f weights, and a scale of each city but the first).
+Dimensions: t transitions, f attributes, p parameters (f weights, and a scale of each city but the first).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,8 @@ from suffuse.trajectory.baselines.turn_frequencies import TurnFrequencies
 from suffuse.trajectory.baselines.turn_graph import NO_TRANSITION, TurnGraph
 from suffuse.trajectory.baselines.value_function import NoValueError, ValueFunction
 from suffuse.trajectory.errors import ModelError
-from suffuse.trajectory.roads.network import RoadNetwork
+from suffuse.trajectory.roads.crossings import crossed_roads
+from suffuse.trajectory.roads.network import MODES, RoadNetwork
 from suffuse.trajectory.trips.table import Trips
 
 ROAD_LOGIT_FILE = "road-logit.json"
@@ -40,6 +41,12 @@ more than 20, 45, 135 degrees where there is a choice; turning round; km once mo
 Left and right are alike: nobody says on which side a strange city drives. Free-flow time is not among them: most speeds
 in road data are those that somebody has given to a class, and the weight of one city's is wrong in another."""
 
+BESIDE_CARS = ("km_cycleway", "km_footway", "crossing")
+"""What cyclists and walkers have besides: km once more on ways without cars, which `km_small` then is without; and 1
+for crossing a road that is busier than the streets before and after, of the classes of `CROSSED`."""
+
+CROSSED = ("motorway", "trunk", "primary", "secondary", "tertiary")
+
 KINDS = {
     "km_fast": ("motorway", "trunk"),
     "km_main": ("primary", "secondary"),
@@ -51,7 +58,7 @@ KINDS = {
 SLIGHT, TURN, SHARP = np.radians([20, 45, 135])
 """Changes of direction from which on a turn is one of its kind."""
 
-START = (4.0, 0.3, 0.2, 0.7, 1.3, 2.0, 0.0, 0.0, 0.0, 0.0)
+START = (4.0, 0.3, 0.2, 0.7, 1.3, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3)
 """Weights from which the search starts."""
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
@@ -59,7 +66,7 @@ SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 
 FIRST = 30
 
-PRIOR = (10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0, 2.0, 2.0)
+PRIOR = (10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
 """Standard deviation of a normal prior on each weight around `START`, where a weight stays of which no trip says
 anything."""
 
@@ -71,14 +78,19 @@ LEAST_GAIN = 1e-2
 """Newton steps: at most so many, until they promise less than this, in nats over all trips."""
 
 
+def attributes_of(mode: str) -> tuple[str, ...]:
+    """Names of the attributes that a mode has weights for."""
+    return ATTRIBUTES if mode == "drive" else ATTRIBUTES + BESIDE_CARS
+
+
 def attributes(graph: TurnGraph, network: RoadNetwork) -> Float[ndarray, "t f"]:
-    """`ATTRIBUTES` of each transition."""
+    """The attributes of each transition that the network's mode has weights for."""
     enter, leave = network.bearings
     bend = np.abs((enter[graph.after] - leave[graph.before] + np.pi) % (2 * np.pi) - np.pi)
     around = network.reverse[graph.before] == graph.after
     choice = (np.diff(graph.start)[graph.before] > 1) & ~around
     km = network.length_m[graph.after] / 1000
-    kind = network.highway[graph.after]
+    kind = network.highway[graph.after].astype(str)
     columns = [
         km,
         np.ones(len(graph)),
@@ -86,24 +98,41 @@ def attributes(graph: TurnGraph, network: RoadNetwork) -> Float[ndarray, "t f"]:
         choice & (bend > TURN) & (bend <= SHARP),
         choice & (bend > SHARP),
         around,
-        *(km * np.isin(kind.astype(str), classes) for classes in KINDS.values()),
+        *(km * np.isin(kind, classes) for classes in KINDS.values()),
     ]
+    if network.mode != "drive":
+        paths = [km * (kind == name) for name in ("cycleway", "footway")]
+        columns[-1] = columns[-1] - sum(paths)
+        columns += [*paths, np.isin(crossed_roads(network, graph.before, graph.after), CROSSED)]
     return np.stack(columns, axis=1).astype(np.float64)
 
 
 class RoadLogit(RecursiveLogit):
-    """A recursive logit of any network, with weights of `ATTRIBUTES` that were fitted elsewhere."""
+    """A recursive logit of any network, with the weights of its mode, which were fitted elsewhere.
+
+    Raises ModelError for a network of a mode that there are no weights for.
+    """
 
     name: ClassVar[str] = "road-logit"
     learned_beside: ClassVar[bool] = True
 
-    def __init__(self, network: RoadNetwork, estimate: Estimate) -> None:
+    def __init__(self, network: RoadNetwork, estimates: Mapping[str, Estimate]) -> None:
+        if network.mode not in estimates:
+            raise ModelError(
+                f"the road logit knows trips of mode {' and '.join(estimates)}, but road network {network.name!r} is "
+                f"of mode {network.mode}"
+            )
         graph = TurnGraph.of(network)
         nowhere = np.zeros(len(network), dtype=np.int64)
         none = Trips.from_lists([])
         super().__init__(
-            network, TravelTimes.free_flow(network), TurnFrequencies.count(graph, nowhere, none), 1.0, estimate
+            network,
+            TravelTimes.free_flow(network),
+            TurnFrequencies.count(graph, nowhere, none),
+            1.0,
+            estimates[network.mode],
         )
+        self.estimates = dict(estimates)
 
     @cached_property
     def _attributes(self) -> Float[ndarray, "t f"]:
@@ -120,29 +149,47 @@ class RoadLogit(RecursiveLogit):
         return self._functions[zone]
 
     def on(self, network: RoadNetwork) -> "RoadLogit":
-        """The same weights on any network."""
-        return RoadLogit(network, self.estimate)
+        """The same weights on any network of a mode that they are for."""
+        return RoadLogit(network, self.estimates)
 
     def save(self, directory: Path) -> None:
-        """Write `road-logit.json`. Raises ModelError if it cannot."""
+        """Write `road-logit.json`: the weights of each mode. Raises ModelError if it cannot."""
         said = {
-            "weights": dict(zip(ATTRIBUTES, self.estimate.weights, strict=True)),
-            "standard_error": dict(zip(ATTRIBUTES, self.estimate.standard_error or (), strict=False)),
-            "trips": self.estimate.trips,
+            mode: {
+                "weights": dict(zip(attributes_of(mode), estimate.weights, strict=True)),
+                "standard_error": dict(zip(attributes_of(mode), estimate.standard_error or (), strict=False)),
+                "trips": estimate.trips,
+            }
+            for mode, estimate in self.estimates.items()
         }
         write_json(directory / ROAD_LOGIT_FILE, said, error=ModelError)
 
     @classmethod
     def load(cls, directory: Path, network: RoadNetwork) -> "RoadLogit":
-        """Read what `save` wrote. Raises ModelError for anything else."""
+        """Read what `save` wrote, or a file of one mode as there were before modes: it is of drivers.
+
+        Raises ModelError for anything else, and for a network of a mode that the file has no weights for.
+        """
         path = directory / ROAD_LOGIT_FILE
-        weights = read_object(path, error=ModelError).get("weights")
-        if not isinstance(weights, dict) or tuple(weights) != ATTRIBUTES:
-            raise ModelError(f"{path}: weights must be those of {', '.join(ATTRIBUTES)}, in this order")
-        for name, value in weights.items():
-            if type(value) not in (int, float) or not abs(value) < 1e3:
-                raise ModelError(f"{path}: the weight of {name} is {shown(value)}, but must be a number below 1,000")
-        return cls(network, Estimate(tuple(float(value) for value in weights.values())))
+        said = read_object(path, error=ModelError)
+        by_mode = {"drive": said} if "weights" in said else said
+        if not by_mode or not set(by_mode) <= set(MODES):
+            raise ModelError(f"{path}: has {shown(list(by_mode))}, but must have weights by mode: {', '.join(MODES)}")
+        estimates = {mode: Estimate(_weights(path, mode, part)) for mode, part in by_mode.items()}
+        try:
+            return cls(network, estimates)
+        except ModelError as why:
+            raise ModelError(f"{path}: {why}") from None
+
+
+def _weights(path: Path, mode: str, said: object) -> tuple[float, ...]:
+    weights, names = said.get("weights") if isinstance(said, dict) else None, attributes_of(mode)
+    if not isinstance(weights, dict) or tuple(weights) != names:
+        raise ModelError(f"{path}: weights of mode {mode} must be those of {', '.join(names)}, in this order")
+    for name, value in weights.items():
+        if type(value) not in (int, float) or not abs(value) < 1e3:
+            raise ModelError(f"{path}: the weight of {name} is {shown(value)}, but must be a number below 1,000")
+    return tuple(float(value) for value in weights.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +215,7 @@ class _Observed:
                 taken.append(known[turns].sum(axis=0))
             if len(ends) == TRIPS:
                 break
-        return _Observed(graph, known, ends, np.array(taken).reshape(len(ends), len(ATTRIBUTES)))
+        return _Observed(graph, known, ends, np.array(taken).reshape(len(ends), known.shape[1]))
 
     def first(self, count: int) -> "_Observed":
         """The same with the first trips alone."""
@@ -187,19 +234,27 @@ class _Observed:
         return total, np.array(rows)
 
 
-def fit_road_logit(cities: Sequence[tuple[RoadNetwork, Trips]], *, seed: int = 0) -> Estimate:
-    """The likeliest weights for the trips of several cities, in the scale of the first.
+def fit_road_logit(cities: Sequence[tuple[RoadNetwork, Trips]], *, seed: int = 0) -> dict[str, Estimate]:
+    """The likeliest weights for the trips of several cities, by mode, in the scale of the first city of the mode.
+
+    Raises ModelError where no trip of a city has a likelihood.
+    """
+    modes = [mode for mode in MODES if any(network.mode == mode for network, _ in cities)]
+    return {mode: _fit([city for city in cities if city[0].mode == mode], seed) for mode in modes}
+
+
+def _fit(cities: Sequence[tuple[RoadNetwork, Trips]], seed: int) -> Estimate:
+    """The likeliest weights of one mode.
 
     Newton steps with the outer product of the scores (Berndt, Hall, Hall and Hausman 1974), halved until they gain.
-    Raises ModelError where no trip of a city has a likelihood.
     """
     seen = [_Observed.of(network, trips, seed) for network, trips in cities]
     for (network, _), observed in zip(cities, seen, strict=True):
         if not observed.ends:
             raise ModelError(f"no trip in {network.name!r} takes legal turns and ends where it first arrives")
-    size, others = len(ATTRIBUTES), len(seen) - 1
-    centre = np.array(START + (1.0,) * others)
-    precision = 1 / np.array(PRIOR + (1.0,) * others) ** 2
+    size, others = len(attributes_of(cities[0][0].mode)), len(seen) - 1
+    centre = np.array(START[:size] + (1.0,) * others)
+    precision = 1 / np.array(PRIOR[:size] + (1.0,) * others) ** 2
 
     def scores(parameters: Float[ndarray, " p"], most: int = TRIPS) -> tuple[float, Float[ndarray, "r p"]]:
         weights, scales = parameters[:size], np.append(1.0, parameters[size:])

@@ -50,11 +50,16 @@ class Recipe:
 
 
 def fingerprint(network: RoadNetwork) -> str:
-    """A hash of a network's segments and where they lead: models know by it whether they are at home."""
-    digest = hashlib.sha256()
+    """A hash of a network's mode, segments and where they lead: models know by it whether they are at home."""
+    digest = hashlib.sha256(b"" if network.mode == "drive" else network.mode.encode())
     for values in (network.segment_ids, network.from_node, network.to_node, np.round(network.length_m, 1)):
         digest.update(np.ascontiguousarray(values.astype(np.float64)).tobytes())
     return digest.hexdigest()[:16]
+
+
+def called(network: RoadNetwork) -> str:
+    """A city's name among several, with its mode where that is not driving."""
+    return network.name if network.mode == "drive" else f"{network.name} {network.mode}"
 
 
 @torch.no_grad()
@@ -146,20 +151,26 @@ class Town:
 
 
 def train_on_several(
-    towns: Sequence[Town], directory: Path, recipe: Recipe, *, resume: bool = False
+    towns: Sequence[Town],
+    directory: Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    start: TrajectoryModel | None = None,
 ) -> TrajectoryModel:
     """Train for cities never seen: on several, without usage, beside a recursive logit of road attributes.
 
-    Files as with `train_model`. What is held out is measured for each city (`nll NAME`, nats a segment). The recipe
-    must have `no_usage` 1. Returns the averaged model.
+    Files as with `train_model`. What is held out is measured for each city (`nll NAME`, nats a segment). Each city
+    has its own mode, and each mode weights of its own in the recursive logit. The recipe must have `no_usage` 1.
+    `start` is a network to go on from, instead of a new one. Returns the averaged model.
     """
     if recipe.batch.no_usage < 1:
         raise ValueError(f"no_usage is {recipe.batch.no_usage}, but must be 1 to train on several cities")
     torch.manual_seed(recipe.train.seed)
-    model = TrajectoryModel(**recipe.model)
+    model = TrajectoryModel(**recipe.model) if start is None else start
     steps, seed = recipe.train.steps, recipe.train.seed
-    estimate = fit_road_logit([(town.network, town.trips) for town in towns], seed=seed)
-    logits = [RoadLogit(town.network, estimate) for town in towns]
+    estimates = fit_road_logit([(town.network, town.trips) for town in towns], seed=seed)
+    logits = [RoadLogit(town.network, estimates) for town in towns]
     sources = [
         TripBatches(town.network, town.trips, recipe.batch, recipe.noise, steps=steps, seed=seed, logit=logit)
         for town, logit in zip(towns, logits, strict=True)
@@ -169,9 +180,9 @@ def train_on_several(
         del step
         assert isinstance(averaged, TrajectoryModel)
         return {
-            f"nll {town.network.name}": sequential_nll(averaged, CityFeatures(town.network), town.held_out, logit=logit)
-            for town, logit in zip(towns, logits, strict=True)
-            if town.held_out is not None
+            f"nll {called(city)}": sequential_nll(averaged, CityFeatures(city), held_out, logit=logit)
+            for (city, held_out), logit in zip(((town.network, town.held_out) for town in towns), logits, strict=True)
+            if held_out is not None
         }
 
     result = train(
@@ -186,8 +197,8 @@ def train_on_several(
     write_sharpness(recipe.sharpness, directory)
     result.model.save_pretrained(directory)
     cities = [
-        {"name": town.network.name, "fingerprint": fingerprint(town.network), "segments": len(town.network),
-         "trips": len(town.trips)}
+        {"name": town.network.name, "mode": town.network.mode, "fingerprint": fingerprint(town.network),
+         "segments": len(town.network), "trips": len(town.trips)}
         for town in towns
     ]  # fmt: skip
     facts = {"cities": cities, "trained": result.evaluation}
@@ -213,7 +224,10 @@ def save_model(model: TrajectoryModel, city: CityFeatures, directory: Path, *, t
     """Write a model directory."""
     model.save_pretrained(directory)
     (city.observed or city.usage).save(directory / USAGE_FILE)
-    facts = {"name": city.network.name, "fingerprint": fingerprint(city.network), "segments": len(city.network)}
+    network = city.network
+    facts = {
+        "name": network.name, "mode": network.mode, "fingerprint": fingerprint(network), "segments": len(network)
+    }  # fmt: skip
     (directory / CITY_FILE).write_text(json.dumps({**facts, "trained": trained}, indent=2) + "\n")
 
 
