@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from suffuse.trajectory.model.pretrained import usual_model
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
 
@@ -22,6 +23,9 @@ ASKED = ("generate", "--city", "grid", "--model", "dijkstra", "--od", "trips.csv
         ("generate", "--out", "x.csv"),
         ("match", "trips.gpx", "--out", "x.csv"),
         ("show", "trips.csv", "--out", "x.png"),
+        ("simulate", "--out", "x.csv"),
+        ("evaluate", "--generated", "trips.csv"),
+        ("train", "--out", "new"),
         ("audit", "--train", "trips.csv", "--holdout", "trips.csv", "--generated", "trips.csv"),
     ],
 )
@@ -66,6 +70,17 @@ def test_a_town_prepared_for_walkers(command: Callable[..., object]) -> None:
     assert ", walk) written to" in said.stderr  # type: ignore[attr-defined]
     facts = json.loads(command("info", "--city", "town", "--json").stdout)["city"]  # type: ignore[attr-defined]
     assert (facts["mode"], facts["name"]) == ("walk", "town")
+
+
+def test_models_of_drivers_are_not_for_walkers(refusal: Callable[..., str]) -> None:
+    said = refusal("generate", "--city", "grid", "--mode", "walk", "--model", "model", "--out", "x.csv")
+    assert "model learned from trips of mode drive, but road network 'grid' is for mode walk" in said
+    assert "take the model base" in said
+    said = refusal("generate", "--city", "grid", "--mode", "walk", "--model", "markov", "--out", "x.csv")
+    assert "markov was fitted on a network other than 'grid'" in said
+    assert [usual_model("la-serena", mode) for mode in (None, "drive", "bike", "walk")] == [
+        "la-serena", "la-serena", "base", "base",
+    ]  # fmt: skip
 
 
 def test_traces_of_walkers_go_against_the_traffic(command: Callable[..., object], workplace: Path) -> None:

@@ -9,9 +9,9 @@ from rich.console import Console
 from suffuse.console import check_writable, say, stderr, write_json
 from suffuse.trajectory.baselines import BASELINES, Baseline
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import City, OnError, Seed, checked_on_error
+from suffuse.trajectory.cli.options import City, Mode, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import has_trips, is_simulated, training_trips
-from suffuse.trajectory.demand import DemandConfig, simulate_requests
+from suffuse.trajectory.demand import simulate_requests, usual_config
 from suffuse.trajectory.metrics import evaluate as score
 from suffuse.trajectory.model.pretrained import NEED_NO_TRIPS, load_model
 from suffuse.trajectory.roads.cities import load_city
@@ -54,6 +54,7 @@ def fitted(names: list[str], city: str, network: RoadNetwork, train: Path | None
 def evaluate(
     generated: Annotated[Path, typer.Option("--generated", help="Trips to judge.")],
     city: City = "la-serena",
+    mode: Mode = None,
     real: Annotated[
         Path | None,
         typer.Option("--real", help="Real trips. Default for the named cities: simulated ones, same requests."),
@@ -79,12 +80,12 @@ def evaluate(
         raise ValueError(f"{city} has no simulated trips: give real ones as --real FILE")
     if json_out is not None:
         check_writable(json_out)
-    network = load_city(city)
+    network = load_city(city, mode)
     trips = read_trips(generated, network, on_error=skipping)
     if real is None:
         ends = (trips.origin, trips.destination, trips.depart)
-        truth = simulate_requests(network, DemandConfig(), *ends, seed=1001)
-        second: Trips | None = simulate_requests(network, DemandConfig(), *ends, seed=1002)
+        truth = simulate_requests(network, usual_config(network.mode), *ends, seed=1001)
+        second: Trips | None = simulate_requests(network, usual_config(network.mode), *ends, seed=1002)
         say("Compared with simulated trips for the same requests (real road network, simulated trips).")
     else:
         truth = read_trips(real, network, on_error=skipping)

@@ -7,8 +7,8 @@ import typer
 
 from suffuse.console import progress, say, whole
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Out, Seed, Speed
-from suffuse.trajectory.demand import DemandConfig, simulate_requests
+from suffuse.trajectory.cli.options import MOST_TRIPS, City, Close, Mode, Out, Seed, Speed
+from suffuse.trajectory.demand import simulate_requests, usual_config
 from suffuse.trajectory.demand.corpus import PART_SEEDS, simulated_trips
 from suffuse.trajectory.roads.cities import load_city
 from suffuse.trajectory.trips.read import read_trips
@@ -20,6 +20,7 @@ from suffuse.trajectory.what_if import Changes
 def simulate(
     out: Out,
     city: City = "la-serena",
+    mode: Mode = None,
     n: Annotated[int, whole("-n", 1, MOST_TRIPS, "How many trips.")] = 1000,
     part: Annotated[
         str, typer.Option("--part", help="train, val or test: parts share no pair of 500 m cells.")
@@ -39,7 +40,7 @@ def simulate(
         raise ValueError(
             f"{'--close' if close else '--speed'} needs --again: changed roads change how requests are met"
         )
-    network = load_city(city)
+    network = load_city(city, mode)
     if again is None:
         with progress("Simulating trips", n) as bar:
             trips = simulated_trips(
@@ -50,7 +51,7 @@ def simulate(
         asked = read_trips(again, network)
         changes = Changes.parse(network, close=close, speed=speed or ())
         trips = simulate_requests(
-            changes.on(network), DemandConfig(), asked.origin, asked.destination, asked.depart, seed=seed
+            changes.on(network), usual_config(network.mode), asked.origin, asked.destination, asked.depart, seed=seed
         )
     write_trips(trips, network, out)
     say(f"{len(trips):,} simulated trips written to {out}")

@@ -14,7 +14,7 @@ from suffuse.console import WEIGHTS_FILE, Threads, say, whole, write_run
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.baselines.baseline import SETTINGS_FILE
 from suffuse.trajectory.cli.app import app
-from suffuse.trajectory.cli.options import MOST_TRIPS, OnError, Seed, checked_on_error
+from suffuse.trajectory.cli.options import MOST_TRIPS, Mode, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import held_out_trips, is_simulated, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.model.pretrained import load_network, model_directory
@@ -73,6 +73,7 @@ def whole_model(out: Path) -> Iterator[None]:
 
 def read_town(
     city: str,
+    mode: str | None,
     trips: Path | None,
     held_out: Path | None,
     *,
@@ -82,10 +83,8 @@ def read_town(
 ) -> Town:
     """A city with its trips: those of a file, of its folder, or simulated ones.
 
-    `city` may say who travels: see `city_and_mode`. `apart` asks for trips that are only measured, where the city has
-    a part of them and no file is given.
+    `apart` asks for trips that are only measured, where the city has a part of them and no file is given.
     """
-    city, mode = city_and_mode(city)
     network = load_city(city, mode)
     if trips is not None:
         table = read_trips(trips, network, on_error=skipping)
@@ -101,10 +100,10 @@ def read_town(
     return Town(network=network, trips=table, held_out=measured)
 
 
-def city_and_mode(said: str) -> tuple[str, str | None]:
-    """A city and who travels there, out of `CITY:MODE`; the mode of the city's own file where none is named."""
+def city_and_mode(said: str, usual: str | None = None) -> tuple[str, str | None]:
+    """A city and who travels there, out of `CITY:MODE`; `usual` where it names nobody."""
     city, colon, mode = said.rpartition(":")
-    return (city, mode) if colon and mode in MODES and not Path(said).exists() else (said, None)
+    return (city, mode) if colon and mode in MODES and not Path(said).exists() else (said, usual)
 
 
 def one_each(option: str, files: list[Path] | None, cities: list[str]) -> list[Path | None]:
@@ -125,10 +124,11 @@ def train(
         list[str] | None,
         typer.Option(
             "--city",
-            help="A city by name, a city folder or a road file, each with :bike or :walk after it for cyclists and "
-            "walkers; repeat it to train on several, for any other city. Default: la-serena.",
+            help="A city by name, a city folder or a road file; repeat it to train on several, for any other city. "
+            "With :drive, :bike or :walk after it, that mode instead of --mode. Default: la-serena.",
         ),
     ] = None,
+    mode: Mode = None,
     trips: Annotated[
         list[Path] | None,
         typer.Option(
@@ -180,11 +180,12 @@ def train(
     if start is not None and not abroad:
         raise ValueError(f"--start is {start!r}, but only --recipe transfer can go on from another model")
     first = None if start is None else load_network(model_directory(start))
-    places = zip(cities, one_each("--trips", trips, cities), one_each("--held-out", held_out, cities), strict=True)
+    where = [city_and_mode(place, mode) for place in cities]
+    places = zip(where, one_each("--trips", trips, cities), one_each("--held-out", held_out, cities), strict=True)
     towns = []
-    for place, file, measured in places:
-        wanted = count or (SIMULATED_TRIPS.get(name) if is_simulated(city_and_mode(place)[0]) else None)
-        towns.append(read_town(place, file, measured, count=wanted, apart=model == "trajdlm", skipping=skipping))
+    for (place, who), file, measured in places:
+        wanted = count or (SIMULATED_TRIPS.get(name) if is_simulated(place) else None)
+        towns.append(read_town(place, who, file, measured, count=wanted, apart=model == "trajdlm", skipping=skipping))
     home, total = towns[0], sum(len(town.trips) for town in towns)
     if model != "trajdlm":
         BASELINES[model].fit(home.network, home.trips, seed=seed).save(out)
