@@ -1,7 +1,7 @@
 """Zero-shot transfer: a model trained in other cities answers requests of this one, beside baselines fitted here.
 
-    python benchmarks/trajectory_transfer.py --city FOLDER [--model base] [--trips FILE] [--train FILE] [-n 1000]
-        [--best-of 10] [--logit DIR] [--fitted DIR] [--json out.json]
+    python benchmarks/trajectory_transfer.py --city FOLDER [--mode walk] [--model base] [--trips FILE] [--train FILE]
+        [--simulated COUNT] [-n 1000] [--best-of 10] [--logit DIR] [--fitted DIR] [--json out.json]
 
 The model knows the roads of FOLDER, but none of its trips. `--trips` are the trips to answer again, by default those
 that FOLDER keeps out; `--train` those the baselines are fitted to, by default FOLDER's training part. Every row says
@@ -11,6 +11,10 @@ are one route that is meant to be right: made of `--best-of` draws for a model, 
 `--logit` puts the road logit of another model directory beside a model that has none, both used as recorded trips are
 (recipe `city`). `--fitted` is a recursive logit that `train --model recursive-logit` fitted to FOLDER's training part,
 which saves fitting it again. `--json` keeps the figures.
+
+`--mode` says who travels. `--simulated` is for cities without trips of that mode: the trips to answer again are
+simulated ones of the test part, the baselines are fitted to COUNT of the training part, and one more row is the
+simulator's own second answer to the requests: no model of these drivers, cyclists or walkers can come nearer.
 """
 
 import argparse
@@ -31,12 +35,15 @@ from suffuse.trajectory.baselines import Dijkstra, DijkstraTime, RecursiveLogit
 from suffuse.trajectory.best_guess import guessed
 from suffuse.trajectory.consensus import consensus_routes
 from suffuse.trajectory.corpus import held_out_trips, training_trips
+from suffuse.trajectory.demand import simulate_requests, usual_config
+from suffuse.trajectory.demand.corpus import simulated_trips
 from suffuse.trajectory.metrics import evaluate
 from suffuse.trajectory.model.generate import GenerationConfig
 from suffuse.trajectory.model.pretrained import TripGenerator
 from suffuse.trajectory.model.recipes import REAL_DRIVERS
 from suffuse.trajectory.model.road_logit import RoadLogit
 from suffuse.trajectory.model.training import fingerprint
+from suffuse.trajectory.roads.network import MODES
 
 COLUMNS = ("hausdorff_km", "dtw_km", "edr", "overlap", "length_ratio", "flow_r", "jsd_distance", "redraw_overlap")
 
@@ -51,8 +58,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="base")
     parser.add_argument("--city", required=True)
+    parser.add_argument("--mode", choices=MODES)
     parser.add_argument("--trips", type=Path)
     parser.add_argument("--train", type=Path)
+    parser.add_argument("--simulated", type=int, metavar="COUNT")
     parser.add_argument("-n", type=int, default=1000)
     parser.add_argument("--best-of", type=int, default=10)
     parser.add_argument("--logit", type=Path)
@@ -61,24 +70,31 @@ def main() -> None:
     args = parser.parse_args()
     print(describe())
     use_threads(1)
-    city = load_city(args.city)
+    city = load_city(args.city, args.mode)
     model = load_model(args.model, city)
     if not isinstance(model, TripGenerator) or model.at_home or fingerprint(city) in model.seen:
         sys.exit(f"{args.model} was trained in {city.name} too, or is a baseline: nothing is transferred")
     if args.logit is not None:
         model = replace(model, logit=RoadLogit.load(args.logit, city), own=REAL_DRIVERS)
+    if args.simulated is not None:
+        known = simulated_trips(city, "train", args.simulated)
+        compare(city, simulated_trips(city, "test", args.n), known, model, args)
+        return
     real = held_out_trips(args.city, city, count=sys.maxsize) if args.trips is None else read_trips(args.trips, city)
     if real is None:
         sys.exit(f"{args.city} keeps no trips out: name some with --trips")
     real = real.take(np.random.default_rng(0).permutation(len(real))[: args.n])
-    compare(city, real, model, args)
+    compare(city, real, training_trips(args.city, city, file=args.train), model, args)
 
 
-def compare(city: RoadNetwork, real: Trips, model: TripGenerator, args: argparse.Namespace) -> None:
+def compare(city: RoadNetwork, real: Trips, known: Trips, model: TripGenerator, args: argparse.Namespace) -> None:
     """Score all rows and print them."""
     asked = Requests.from_trips(real)
     table = Table(
-        "", "drivers known", *(name.replace("_", " ") for name in COLUMNS), title=f"{len(real):,} trips in {city.name}"
+        "",
+        "drivers known",
+        *(name.replace("_", " ") for name in COLUMNS),
+        title=f"{len(real):,} trips, {city.name}, {city.mode}",
     )
     rows: list[dict[str, Any]] = []
 
@@ -97,12 +113,15 @@ def compare(city: RoadNetwork, real: Trips, model: TripGenerator, args: argparse
     draws = [model.sample(asked, config=config, draw=draw) for draw in range(args.best_of)]
     score("model, draw", "elsewhere", draws[0], draws[1])
     score("model, guess", "elsewhere", guessed(model, asked, draws, config))
-    known = training_trips(args.city, city, file=args.train)
     score("Dijkstra, time", "here", DijkstraTime.fit(city, known).sample(asked))
     fitted = RecursiveLogit.fit(city, known) if args.fitted is None else RecursiveLogit.load(args.fitted, city)
     assert isinstance(fitted, RecursiveLogit)
     score("recursive logit, draw", "here", *(fitted.sample(asked, seed=seed) for seed in (0, 1)))
     score("zone path", "here", cheapest(fitted, asked))
+    if args.simulated is not None:
+        ends = (asked.origin, asked.destination, asked.depart)
+        again = [simulate_requests(city, usual_config(city.mode), *ends, seed=seed) for seed in (1001, 1002)]
+        score("the simulator again", "all", *again)
     Console(width=160).print(table)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2))
