@@ -25,6 +25,7 @@ SEVERAL = ("train", "--out", "new", "--city", "grid", "--city", "roads.graphml")
             ("--model", "markov"),
             "--model markov learns one city, but --city is given 2 times: several need --recipe tr",
         ),
+        (("--start", "nowhere"), "no model 'nowhere'"),
         (("--recipe", "huge"), "--recipe is 'huge', but must be one of la-serena, city, transfer, tiny"),
     ],
 )
@@ -50,6 +51,30 @@ def test_a_model_of_two_cities_answers_in_a_third(command: Callable[..., Any], h
     done = command(*asked)
     assert done.code == 0, done.stderr
     assert json.loads((here / "out.csv.run.json").read_text())["sharpness"]["route_choice"] == 1
+
+
+def test_going_on_from_another_model_is_for_several_cities(refusal: Callable[..., str]) -> None:
+    said = refusal("train", "--out", "new", "--city", "grid", "--trips", "trips.csv", "--start", "base")
+    assert "--start is 'base', but only --recipe transfer can go on from another model" in said
+
+
+def test_each_city_has_its_own_mode(command: Callable[..., Any], here: Path) -> None:
+    """Drivers of one town and walkers of another, from a model of two steps; cyclists are unknown to it."""
+    cities = ("--city", "grid", "--city", "roads.graphml:walk", "--trips", "trips.csv", "--trips", "trips.csv")
+    few = ("--batch", "4", "--threads", "1")
+    assert command("train", "--out", "first", *cities, "--steps", "1", *few).code == 0
+    done = command("train", "--out", "new", *cities, "--steps", "1", "--start", "first", *few)
+    assert done.code == 0, done.stderr
+    assert [city["mode"] for city in json.loads((here / "new" / "city.json").read_text())["cities"]] == [
+        "drive",
+        "walk",
+    ]
+    assert list(json.loads((here / "new" / "road-logit.json").read_text())) == ["drive", "walk"]
+    asked = ("generate", "--city", "roads.gpkg", "-n", "2", "--model", "new", "--out", "out.csv")
+    assert command(*asked, "--mode", "walk").code == 0
+    done = command(*asked, "--mode", "bike")
+    assert done.code == 2
+    assert "the road logit knows trips of mode drive and walk, but road network" in done.stderr
 
 
 def test_without_a_name_the_model_is_the_citys_own_or_the_one_for_any(command: Callable[..., Any], here: Path) -> None:
