@@ -106,7 +106,7 @@ def new_canvas(model, city, origin, destination, decoding, *, slack, seed=0, tem
     hour = np.linspace(0, 23, len(origin))
     temperature = np.full(len(origin), temperature)
     return Watched(
-        Encoded.of(model, city), origin.astype(np.int64), destination.astype(np.int64), hour, hops,
+        Encoded.of(model, city, torch.float32), origin.astype(np.int64), destination.astype(np.int64), hour, hops,
         limit.astype(np.int64), uniform, temperature=temperature, **caching(decoding, length), **settings,
     )  # fmt: skip
 

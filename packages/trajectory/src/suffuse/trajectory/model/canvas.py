@@ -7,18 +7,18 @@ trip draws from its own stream of random numbers, so that its batch mates have n
 Dimensions: b trips, n positions after the origin, w positions of a window, q masked positions, m candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from numba import njit
 from numpy import ndarray
 from torch import Tensor
 
-from suffuse.backbone.models.block_transformer import KeyValueCache
+from suffuse.trajectory.model.cached_blocks import TOKENS, CachedBlocks, dense_type, plain
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.relations import (
@@ -31,15 +31,8 @@ from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import PREFIX, TrajectoryModel
 from suffuse.trajectory.what_if.pivot import Pivot
 
-ROWS = 32
-"""Trips that the transformer sees together: always so many, the last filled up with copies. Equal shapes give equal
-rounding, so a trip is the same whoever else was asked for."""
-
-ROWS_APART = 8
-"""The same for a decoder with a window for each trip, where few trips have equally much in the cache."""
-
 ROWS_AT_ONCE = 1024
-"""Candidates are scored in parts of this many, the last one padded, for the same reason."""
+"""Candidates are scored in parts of this many, the last one padded: equal shapes give equal rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,15 +44,66 @@ class Encoded:
     roads: Float[Tensor, "s1 r"]
     placed: Float[Tensor, "s1 d"]
     scored: Float[Tensor, "s1 h"]
+    blocks: CachedBlocks
 
     @staticmethod
     @torch.no_grad()
-    def of(model: TrajectoryModel, city: CityFeatures) -> "Encoded":
-        """Encode all segments of a city."""
+    def of(model: TrajectoryModel, city: CityFeatures, dtype: torch.dtype | None = None) -> "Encoded":
+        """Encode all segments of a city. `dtype` is that of the dense layers, by default what this processor likes."""
         roads = model.encode(city)
         return Encoded(
-            model=model, city=city, roads=roads, placed=model.token_road(roads), scored=model.scorer.road(roads)
+            model=model, city=city, roads=roads, placed=model.token_road(roads), scored=model.scorer.road(roads),
+            blocks=CachedBlocks(model.transformer, dtype or dense_type()),
         )  # fmt: skip
+
+    @torch.no_grad()
+    def embed(
+        self, segment: Int[ndarray, " k"], features: Float32[ndarray, "k f"], *, dropped: bool
+    ) -> Float32[ndarray, "k d"]:
+        """Tokens of committed segments (see `TrajectoryModel.embed`), each the same whatever the others are."""
+        kept = torch.from_numpy(features)[:, None]
+
+        def embedded(part: Tensor, place: Tensor) -> Tensor:
+            return self.model.embed(self.placed, place, part, torch.full((len(part),), dropped))[:, 0]
+
+        return in_parts(embedded, kept, torch.from_numpy(segment)[:, None]).numpy()
+
+
+def in_parts(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+    """What a function makes of rows, `TOKENS` of them at a time, the last part padded with zeros."""
+    count = len(rows[0])
+    parts = []
+    for first in range(0, count, TOKENS):
+        taken = [values[first : first + TOKENS] for values in rows]
+        missing = TOKENS - len(taken[0])
+        parts.append(function(*(torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) for part in taken)))
+    return torch.cat(parts)[:count] if parts else function(*rows)
+
+
+@njit(cache=True)
+@no_type_check
+def _fill(
+    first: ndarray,
+    trips: ndarray,
+    tokens: ndarray,
+    hidden: ndarray,
+    known: ndarray,
+    end: int,
+    nothing: ndarray,
+    over: ndarray,
+    out: ndarray,
+) -> None:
+    """Hidden states of windows: what is `known` of a token, `nothing` where it is `hidden`, `over` for the end."""
+    for row in range(len(trips)):
+        trip = trips[row]
+        for j in range(out.shape[1]):
+            place = min(first[row] + j, tokens.shape[1] - 1)
+            if hidden[trip, place]:
+                out[row, j] = nothing
+            elif tokens[trip, place] == end:
+                out[row, j] = over
+            else:
+                out[row, j] = known[trip, place]
 
 
 @njit(cache=True)
@@ -178,12 +222,6 @@ def _write(
             query += 1
 
 
-def padded_parts(hidden: Float[Tensor, "r w d"]) -> list[Float[Tensor, "p w d"]]:
-    """Parts of `ROWS` rows each, the last one padded with zeros."""
-    missing = -len(hidden) % ROWS
-    return list(torch.split(torch.cat([hidden, hidden.new_zeros(missing, *hidden.shape[1:])]), ROWS))
-
-
 class RoadCanvas:
     """b trips being filled in. See `suffuse.backbone.discrete.Canvas` for what a decoder asks of it.
 
@@ -231,7 +269,6 @@ class RoadCanvas:
         self.temperature, self.least, self.guidance = temperature, least, guidance
         self.route_choice, self.weight = route_choice, np.float32(weight)
         self.chunk, self.lead, self.window, self.leftmost = chunk, lead, window, leftmost
-        self.rows = ROWS if lead == 0 else ROWS_APART
         batch, length = uniform.shape
         self.end = len(self.city.network)
         self.tokens = np.full((batch, length), self.end, dtype=np.int64)
@@ -243,6 +280,11 @@ class RoadCanvas:
         self.pivot, self.pivot_of_speeds = Pivot.needed(self.city, destination, also_speeds=route_choice is not None)
         self.about = np.zeros((batch, length, TOKEN_FEATURES), dtype=np.float32)
         self.about[:, :, 0] = 1.0  # nothing but the end stands where no segment may: see `token_features`
+        self.branches = (False, True) if guidance else (False,)
+        width = self.model.config["width"]
+        self.known = [np.zeros((batch, length, width), dtype=np.float32) for _ in self.branches]
+        no_features = self.about[:1, 0].copy()
+        self.over = [encoded.embed(np.array([self.end]), no_features, dropped=dropped)[0] for dropped in self.branches]
         self._describe(self.row, np.zeros(batch, dtype=np.int64))
         self.origin, self.target = torch.from_numpy(origin), torch.from_numpy(destination)
         self.hour = torch.from_numpy(hour.astype(np.float32))
@@ -259,101 +301,75 @@ class RoadCanvas:
     @torch.no_grad()
     def forget(self) -> None:
         """Start from empty caches: what was settled is computed again by the next `settle`."""
-        branches = 2 if self.guidance else 1
         batch, length = self.tokens.shape
-        self.caches = [
-            self.model.new_cache(batch, PREFIX + length + self.lead + max(self.window, self.chunk))
-            for _ in range(branches)
-        ]
         self.cached = torch.zeros_like(self.cached)
-        everyone = np.arange(batch)
-        for cache, dropped in zip(self.caches, (False, True), strict=False):
-            for begin in range(0, batch, ROWS):
-                rows = torch.from_numpy(np.resize(everyone[begin : begin + ROWS], ROWS))
-                prefix = self.model.prefix(
-                    self.encoded.roads, self.encoded.placed, self.origin[rows],
-                    torch.from_numpy(self.about[rows.numpy(), 0]),
-                    self.target[rows], self.hour[rows], torch.full((ROWS,), dropped),
-                )  # fmt: skip
-                part = self.model.new_cache(ROWS, PREFIX)
-                hidden = self.model.transformer.extend(prefix, torch.arange(PREFIX).expand(ROWS, -1), part)
-                count = min(ROWS, batch - begin)
-                self._keep(cache, part, rows[:count])
+        blocks = self.encoded.blocks
+        self.caches = []
+        for dropped in self.branches:
+
+            def prefix(origin: Tensor, about: Tensor, target: Tensor, hour: Tensor, dropped: bool = dropped) -> Tensor:
+                flags = torch.full((len(origin),), dropped)
+                return self.model.prefix(self.encoded.roads, self.encoded.placed, origin, about, target, hour, flags)
+
+            hidden = in_parts(prefix, self.origin, torch.from_numpy(self.about[:, 0]), self.target, self.hour).numpy()
+            cache = blocks.new_cache(batch, PREFIX + length + self.lead + max(self.window, self.chunk))
+            self.caches.append(cache)
+            size = blocks.trips_at_once(PREFIX)
+            for begin in range(0, batch, size):
+                trips = self.row[begin : begin + size]
+                there = blocks.extend(hidden[trips], cache, trips, np.zeros_like(trips))
                 if not dropped:
-                    self._note_time(hidden[:count, -1:], rows.numpy()[:count], np.zeros(count, dtype=np.int64))
-            cache.advance(torch.full((batch,), PREFIX))
+                    self._note_time(there[:, -1:], trips, np.zeros_like(trips))
 
     def _describe(self, trip: Int[ndarray, " k"], position: Int[ndarray, " k"]) -> None:
         """Compute the features of tokens that have just been committed."""
         segment = self.tokens[trip, position]
         self.about[trip, position] = token_features(self.city, segment, self.destination[trip], trip, self.costs)
+        there = segment != self.end
+        trip, position = trip[there], position[there]
+        for known, dropped in zip(self.known, self.branches, strict=True):
+            known[trip, position] = self.encoded.embed(segment[there], self.about[trip, position], dropped=dropped)
 
-    def _note_time(self, hidden: Float[Tensor, "r w d"], rows: Int[ndarray, " r"], first: Int[ndarray, " r"]) -> None:
+    def _note_time(
+        self, hidden: Float32[ndarray, "r w d"], rows: Int[ndarray, " r"], first: Int[ndarray, " r"]
+    ) -> None:
         """Read the travel times of some trips' tokens off their hidden states; `first` is the leftmost's place."""
-        mean, spread = (
-            torch.cat(parts)[: len(rows)]
-            for parts in zip(*(self.model.travel_time(part) for part in padded_parts(hidden)), strict=True)
-        )
-        place = first[:, None] + np.arange(hidden.shape[1])
+        count, width, _ = hidden.shape
+        tokens = torch.from_numpy(hidden).flatten(0, 1)
+        times = in_parts(lambda part: torch.stack(self.model.travel_time(part), dim=1), tokens)
+        mean, spread = times.numpy().T.reshape(2, count, width)
+        place = first[:, None] + np.arange(width)
         inside = place < self.tokens.shape[1]
         trip = np.broadcast_to(rows[:, None], place.shape)[inside]
-        self.log_time[trip, place[inside]] = mean.numpy()[inside]
-        self.spread[trip, place[inside]] = spread.numpy()[inside]
+        self.log_time[trip, place[inside]] = mean[inside]
+        self.spread[trip, place[inside]] = spread[inside]
 
     def _run(
-        self,
-        trips: Int[ndarray, " r"],
-        width: int,
-        final: Int[ndarray, " b"],
-        cache: KeyValueCache,
-        *,
-        dropped: bool,
-        keep: bool,
-    ) -> Float[Tensor, "r w d"]:
-        """Run the transformer on `width` positions behind the cached ones of some trips, `self.rows` at a time.
+        self, trips: Int[ndarray, " r"], width: int, final: Int[ndarray, " b"], branch: int, *, keep: bool
+    ) -> Float32[ndarray, "r w d"]:
+        """Run the transformer on `width` positions behind the cached ones of some trips.
 
         Of each trip the first `final` ones are final and do not look at the others. With `keep` all are final, and
-        their keys and values go to the cache. Only trips with equally much in the cache run together: the number of
-        keys, hidden ones included, decides how sums are rounded.
+        their keys and values stay in the cache once they are counted as cached.
         """
-        out = torch.empty(len(trips), width, self.model.config["width"])
-        cached = self.cached.numpy()[trips]
-        alike = [np.flatnonzero(cached == count) for count in np.unique(cached)]
-        for group in [part[i : i + self.rows] for part in alike for i in range(0, len(part), self.rows)]:
-            rows = np.resize(trips[group], self.rows)
-            index = torch.from_numpy(rows)
-            filled = int(cache.length[index[0]]) + width
-            part = KeyValueCache(
-                keys=[keys[:, :, :filled].index_select(0, index) for keys in cache.keys],
-                values=[values[:, :, :filled].index_select(0, index) for values in cache.values],
-                length=cache.length[index],
-            )
-            place = (self.cached[index, None] + torch.arange(width) + 1).numpy()
-            inside = (place < self.tokens.shape[1]) & (np.arange(width) < (final[rows] + width - self.lead)[:, None])
-            place = place.clip(max=self.tokens.shape[1] - 1)
-            hidden = self.model.embed(
-                self.encoded.placed, torch.from_numpy(self.tokens[rows[:, None], place]),
-                torch.from_numpy(self.about[rows[:, None], place]), torch.full((self.rows,), dropped),
+        blocks, length = self.encoded.blocks, self.tokens.shape[1]
+        nothing = plain(self.model.mask_token)
+        out = np.empty((len(trips), width, len(nothing)), dtype=np.float32)
+        cached = self.cached.numpy()
+        size = blocks.trips_at_once(width)
+        for begin in range(0, len(trips), size):
+            rows = trips[begin : begin + size]
+            first = cached[rows] + 1
+            hidden = out[begin : begin + size]
+            _fill(
+                first, rows, self.tokens, self.open, self.known[branch], self.end, nothing, self.over[branch], hidden
             )  # fmt: skip
-            hidden = torch.where(
-                torch.from_numpy(self.open[rows[:, None], place])[..., None], self.model.mask_token, hidden
-            )
-            ragged = self.lead > 0 and not keep
-            hidden = self.model.transformer.extend(
-                hidden, self.cached[index, None] + torch.arange(width) + PREFIX, part,
-                valid=torch.from_numpy(inside) if ragged else None,
-                final=torch.from_numpy(final[rows]) if ragged else None,
-            )  # fmt: skip
-            out[torch.from_numpy(group)] = hidden[: len(group)]
-            if keep:
-                self._keep(cache, part, index[: len(group)])
+            ragged = {}
+            if self.lead > 0 and not keep:
+                there = np.minimum(length - first, final[rows] + width - self.lead)
+                ragged = {"seen": there.clip(0, width), "final": final[rows]}
+            hidden[:] = blocks.extend(hidden, self.caches[branch], rows, PREFIX + cached[rows], **ragged)
         return out
-
-    @staticmethod
-    def _keep(cache: KeyValueCache, part: KeyValueCache, rows: Int[Tensor, " r"]) -> None:
-        """Copy what was computed for some trips back to the cache of all."""
-        for whole, piece in zip((*cache.keys, *cache.values), (*part.keys, *part.values), strict=True):
-            whole[rows, :, : piece.shape[2]] = piece[: len(rows)]
 
     @torch.no_grad()
     def settle(self, stop: Int[Tensor, " b"]) -> None:
@@ -369,9 +385,8 @@ class RoadCanvas:
             if not ready.any():
                 return
             trips = ready.numpy().nonzero()[0]
-            for cache, dropped in zip(self.caches, (False, True), strict=False):
-                hidden = self._run(trips, self.chunk, due.numpy(), cache, dropped=dropped, keep=True)
-                cache.advance(self.chunk * ready)
+            for branch, dropped in enumerate(self.branches):
+                hidden = self._run(trips, self.chunk, due.numpy(), branch, keep=True)
                 if not dropped:
                     self._note_time(hidden, trips, self.cached.numpy()[trips] + 1)
             self.cached = self.cached + self.chunk * ready
@@ -404,9 +419,10 @@ class RoadCanvas:
         )
         logits = np.zeros(len(candidates.segment), dtype=np.float32)
         weights = (1 + self.guidance, -self.guidance) if self.guidance else (1.0,)
-        for cache, dropped, weight in zip(self.caches, (False, True), weights, strict=False):
-            hidden = self._run(trips, total, (start - self.cached).numpy(), cache, dropped=dropped, keep=False)
-            logits += weight * self._score(hidden, flat, candidates, features, dropped=dropped)
+        for branch, (dropped, weight) in enumerate(zip(self.branches, weights, strict=True)):
+            hidden = self._run(trips, total, (start - self.cached).numpy(), branch, keep=False)
+            asked_of = hidden.reshape(-1, hidden.shape[2])[flat]
+            logits += weight * self._score(asked_of, candidates, features, dropped=dropped)
         temperature = self.temperature[candidates.row]
         if self.pivot is not None:
             logits += self.pivot.log_odds(candidates)
@@ -430,16 +446,15 @@ class RoadCanvas:
 
     def _score(
         self,
-        hidden: Float[Tensor, "r w d"],
-        flat: Int[ndarray, " q"],
+        hidden: Float32[ndarray, "q d"],
         candidates: Candidates,
         features: Float[ndarray, "m f"],
         *,
         dropped: bool,
     ) -> Float[ndarray, " m"]:
         scorer = self.model.scorer
-        query = torch.cat([scorer.query(part) for part in padded_parts(hidden)]).flatten(0, 1)
-        group = np.repeat(flat, np.diff(candidates.start))
+        query = in_parts(scorer.query, torch.from_numpy(hidden))
+        group = np.repeat(np.arange(len(hidden)), np.diff(candidates.start))
         count = len(candidates.segment)
         padded = -(-count // ROWS_AT_ONCE) * ROWS_AT_ONCE
         segment = torch.from_numpy(np.resize(candidates.segment, padded).astype(np.int64))

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from suffuse.backbone.discrete import ConfidenceDecoding, Decoding, decode
 from suffuse.trajectory.baselines.recursive_logit import RecursiveLogit
 from suffuse.trajectory.errors import RequestError
-from suffuse.trajectory.model.canvas import ROWS, Encoded, RoadCanvas
+from suffuse.trajectory.model.canvas import Encoded, RoadCanvas
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.route_choice import RouteChoice
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
@@ -32,6 +32,8 @@ TILE = 512
 POSITIONS = 1 << 16
 """Most positions of a tile, which bounds its memory: about 4 KiB each for a model of the shipped size."""
 
+FEWEST = 32
+"""Trips of a tile that is not made smaller, however long they are."""
 
 LIMITS = {"temperature": math.inf, "spread": 3.0, "route_choice": 100.0}
 """The most each field of `Sharpness` may be; the least is 0."""
@@ -192,7 +194,7 @@ def draw_tile(
     )  # fmt: skip
     length = canvas_length(config.decoding, int(limit.max()) + 1)
     half = len(requests) // 2
-    if half >= ROWS and len(requests) * length > POSITIONS:
+    if half >= FEWEST and len(requests) * length > POSITIONS:
         halves = (np.arange(half), np.arange(half, len(requests)))
         return concatenate(
             [
