@@ -2,7 +2,7 @@
 
     git clone https://github.com/caoji2001/HOSER
     pip install kahip loguru haversine scikit-learn tensorboard
-    python benchmarks/trajectory_hoser.py --hoser HOSER [--work runs/hoser] [-n 128] [--trips 4000] [--epochs 8]
+    python benchmarks/trajectory_hoser.py --hoser HOSER [--work runs/hoser] [-n 128] [--trips 2000] [--epochs 5]
 
 The clone stays as it is. A copy of it in the work folder gets roads and simulated trips of a city in HOSER's format,
 written here, and the settings `REPLACED`: the processor instead of a graphics card, whole instead of half precision,
@@ -164,6 +164,7 @@ def prepare(city: RoadNetwork, args: argparse.Namespace) -> None:
     spent = run(args.work, "train.py", "--dataset", DATASET, log="train.log")
     said.write_text(json.dumps(settings))
     print(f"HOSER: {args.trips:,} trips, {args.epochs} epochs in {spent:.0f} s of processor time", flush=True)
+    print((args.work / "train.log").read_text().splitlines()[-1], flush=True)  # what HOSER says of its test trips
 
 
 def generate(work: Path, city: RoadNetwork, asked: Requests) -> tuple[Trips, float]:
@@ -191,9 +192,9 @@ def main() -> None:
     parser.add_argument("--model", default="la-serena")
     parser.add_argument("-n", type=int, default=128, help="requests, which HOSER answers in four turns")
     parser.add_argument("--many", type=int, default=4096, help="requests that ours is timed on too")
-    parser.add_argument("--trips", type=int, default=4000, help="trips that HOSER learns from")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=64, help="trips a step of HOSER's training")
+    parser.add_argument("--trips", type=int, default=2000, help="trips that HOSER learns from")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=32, help="trips a step of HOSER's training")
     parser.add_argument("--zones", type=int, default=300, help="zones of HOSER, 300 by its own settings")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
