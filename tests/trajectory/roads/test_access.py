@@ -121,7 +121,9 @@ def test_graph_by_mode(tmp_path: Path, saved: bool, mode: str | None, ends: str,
 
 
 def test_columns_of_a_table_are_tags() -> None:
-    table = pd.DataFrame({"fclass": ["steps", "service"], "Foot": ["no", "yes"], "oneway_bicycle": ["no", 1], "width": 3})
+    table = pd.DataFrame(
+        {"fclass": ["steps", "service"], "Foot": ["no", "yes"], "oneway_bicycle": ["no", 1], "width": 3}
+    )
     tags = tags_of_table(table, np.array([1, 0, 1]))
     assert {name: list(values) for name, values in tags.items()} == {
         "highway": ["service", "steps", "service"],

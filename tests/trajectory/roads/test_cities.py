@@ -85,6 +85,32 @@ def coquimbo_zip(folder: Path, *, drop: str | None = None) -> Path:
     return path
 
 
+def test_letters_open_links_to_walkers_and_cyclists(tmp_path: Path) -> None:
+    """Walkers have all that cars have but the trunk road, both ways, and the footway, which has a w of its own."""
+    path = coquimbo_zip(tmp_path)
+    walk, bike = (read_coquimbo(path, mode=mode) for mode in ("walk", "bike"))
+    ends = walk.node_ids[np.stack([walk.from_node, walk.to_node], axis=1)]
+    streets = {(11, 12), (12, 13), (11, 13), (12, 14), (13, 13)}
+    assert {(min(pair), max(pair)) for pair in ends.tolist()} == streets
+    assert walk.speed_kmh.tolist() == [4.8] * len(walk)
+    assert "footway" not in bike.highway
+    assert "trunk" not in {*walk.highway, *bike.highway}
+    assert bike.oneway.any()
+
+
+def test_a_named_city_has_a_folder_for_each_mode(tmp_path: Path, data_dir: Path) -> None:
+    folder = prepare_city("la-serena", source=coquimbo_zip(tmp_path), mode="bike")
+    assert folder == data_dir / "cities" / "la-serena-bike"
+    assert json.loads((folder / "city.json").read_text())["mode"] == "bike"
+    assert load_city("la-serena", "bike").mode == "bike"
+    assert len(load_city("la-serena", "bike")) < 10
+    assert len(load_city("la-serena")) == 2560
+    walk = load_city("la-serena", "walk")
+    assert (walk.mode, walk.name) == ("walk", "la-serena")
+    assert len(walk) > 2560
+    assert repr(walk).endswith("walk)")
+
+
 def test_coquimbo_links_become_segments(tmp_path: Path) -> None:
     network = read_coquimbo(coquimbo_zip(tmp_path))
     # Link 1 forwards gives way to link 5, link 4 against its drawing to nothing: link 3 joins the same nodes before it.

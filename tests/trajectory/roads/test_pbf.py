@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from suffuse.trajectory.errors import RoadNetworkError
@@ -25,6 +26,18 @@ def test_helsinki(caplog: pytest.LogCaptureFixture) -> None:
     part = load_city(HELSINKI)
     assert 300 < len(part) < len(network)
     assert f"{len(network) - len(part)} of {len(network)} segments dropped" in caplog.text
+
+
+def test_helsinki_by_mode() -> None:
+    bike, walk = (read_roads(HELSINKI, mode) for mode in ("bike", "walk"))
+    assert (bike.mode, walk.mode) == ("bike", "walk")
+    assert set(bike.speed_kmh) == {4.8, 12, 16}
+    assert set(walk.speed_kmh) == {2.4, 4.8}
+    loops = walk.from_node == walk.to_node
+    assert np.array_equal(walk.oneway, loops)
+    assert 0.02 < bike.oneway.mean() < 0.2
+    assert len(walk) > len(bike) > 1000
+    assert "footway" in walk.highway
 
 
 @pytest.mark.parametrize("content", [b"", b"no map", HELSINKI.read_bytes()[:20_000]])

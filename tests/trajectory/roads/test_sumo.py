@@ -89,3 +89,22 @@ def test_without_sumolib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "town.net.xml").write_text(net())
     with pytest.raises(RoadNetworkError, match=r"pip install 'suffuse-trajectory\[sumo\]'"):
         read_roads(tmp_path / "town.net.xml")
+
+
+def test_edges_by_vehicle_class(tmp_path: Path) -> None:
+    """Nothing but the lane of `out` is for walkers; cyclists have `on` and its way back."""
+    text = net()
+    for edge in ("on", "-on"):
+        text = text.replace(f'id="{edge}_0" index="0" allow="', f'id="{edge}_0" index="0" allow="bicycle ')
+    (tmp_path / "town.net.xml").write_text(text)
+    walk, bike = (read_roads(tmp_path / "town.net.xml", mode) for mode in ("walk", "bike"))
+    assert walk.source_ids is not None
+    assert walk.source_ids.tolist() == ["out", "out"]
+    assert (walk.mode, walk.speed_kmh.tolist(), walk.lanes.tolist()) == ("walk", [4.8, 4.8], [1, 1])
+    assert walk.from_node.tolist() == walk.to_node.tolist()[::-1]
+    assert bike.source_ids is not None
+    assert bike.source_ids.tolist() == ["-on", "on"]
+    assert (bike.mode, bike.speed_kmh.tolist()) == ("bike", [16, 16])
+    (tmp_path / "town.net.xml").write_text(net())
+    with pytest.raises(RoadNetworkError, match="has no edge that cyclists may use"):
+        read_roads(tmp_path / "town.net.xml", "bike")

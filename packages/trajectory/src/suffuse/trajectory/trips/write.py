@@ -25,6 +25,16 @@ from suffuse.trajectory.trips.table import Trips
 FORBIDDEN = re.compile(r"""[\s|\\'";,<>&]""")
 """Characters that SUMO takes in no vehicle id."""
 
+_SUMO = {
+    "drive": ("vehicle", "", "route"),
+    "bike": ("vehicle", ' type="bicycle"', "route"),
+    "walk": ("person", "", "walk"),
+}
+"""Element, its attributes, and the element of the edges that SUMO has for who travels, by mode."""
+
+_LAST_M = -0.1
+"""SUMO counts positions below 0 from the end of an edge."""
+
 
 def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
     """Write trips to a file; the suffix says how, and the file appears whole or not at all.
@@ -32,10 +42,10 @@ def write_trips(trips: Trips, network: RoadNetwork, path: str | Path) -> None:
     `.geojson`: a LineString in lon/lat for each trip with `trip_id`, `segments` (ids), `times` (at the entry of each
     segment), `origin`, `destination`, `depart`, `arrive`. `.parquet`: GeoParquet in the CRS the network came in,
     columns as in `to_geodataframe`. `.csv`: HOSER's `rid_list` and `time_list`, and the same properties. `.gpx`: a
-    track for each trip with a time at every corner. `.rou.xml`: SUMO vehicles with routes by the network's source ids,
-    where each segment has its own, else by segment ids; a trip id that SUMO does not accept is changed, and kept as the
-    parameter `trip_id`. `read_trips` reads the first three again as they were, and GPX
-    by map matching.
+    track for each trip with a time at every corner. `.rou.xml`: SUMO vehicles with routes (bicycles on a network of
+    mode `bike`; on one of mode `walk`, persons with walks) by the network's source ids, where each segment has its own,
+    else by segment ids; a trip id that SUMO does not accept is changed, and kept as the parameter `trip_id`.
+    `read_trips` reads the first three again as they were, and GPX by map matching.
 
     Raises:
         TripError: for another suffix, or a path that cannot be written.
@@ -127,25 +137,55 @@ def _write_gpx(trips: Trips, network: RoadNetwork, path: Path) -> None:
 
 
 def _write_sumo(trips: Trips, network: RoadNetwork, path: Path) -> None:
-    """Vehicles in order of departure, in seconds from midnight UTC of the first day, as SUMO wants them."""
-    names = network.segment_ids.astype(str).astype(object)
-    if network.source_ids is not None and len(set(network.source_ids.tolist())) == len(network):
-        names = network.source_ids
+    """Who travels in order of departure, in seconds from midnight UTC of the first day, as SUMO wants them."""
+    names = edge_names(network)
     routes = names[trips.segment].tolist()
+    back = against_its_edge(network, names)
+    kind, attributes, route = _SUMO[network.mode]
     midnight = trips.depart.min().astype("datetime64[D]") if len(trips) else np.datetime64(0, "D")
     seconds = (trips.depart - midnight).astype("timedelta64[s]").astype(np.int64)
     vehicles = vehicle_names(trips.trip_id)
     with path.open("w", encoding="utf-8") as file:
         said = f"depart counts from {midnight}T00:00:00Z. {network.attribution}".replace("--", "-")
         file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {escape(said)} -->\n<routes>\n')
+        if network.mode == "bike":
+            file.write('    <vType id="bicycle" vClass="bicycle"/>\n')
         for row in np.argsort(seconds, kind="stable").tolist():
             edges = " ".join(routes[trips.start[row] : trips.start[row + 1]])
-            file.write(f'    <vehicle id={quoteattr(vehicles[row])} depart="{seconds[row]}.00">\n')
-            file.write(f"        <route edges={quoteattr(edges)}/>\n")
+            begin = end = ""
+            if kind == "person":
+                begin = f' departPos="{_LAST_M if back[trips.origin[row]] else 0}"'
+                end = f' arrivalPos="{0 if back[trips.destination[row]] else _LAST_M}"'
+            file.write(f'    <{kind} id={quoteattr(vehicles[row])}{attributes} depart="{seconds[row]}.00"{begin}>\n')
+            file.write(f"        <{route} edges={quoteattr(edges)}{end}/>\n")
             if vehicles[row] != (name := str(trips.trip_id[row])):
                 file.write(f'        <param key="trip_id" value={quoteattr(name)}/>\n')
-            file.write("    </vehicle>\n")
+            file.write(f"    </{kind}>\n")
         file.write("</routes>\n")
+
+
+def edge_names(network: RoadNetwork) -> ndarray:
+    """SUMO's name of each segment: the source's if each has its own, else the segment id.
+
+    Walkers go both ways on one edge, so there a segment may share its name with its reverse.
+    """
+    names = network.source_ids
+    if names is not None:
+        alone = ~against_its_edge(network, names)
+        if len(set(names[alone].tolist())) == alone.sum():
+            return names
+    plain: ndarray = network.segment_ids.astype(str).astype(object)
+    return plain
+
+
+def against_its_edge(network: RoadNetwork, names: ndarray) -> ndarray:
+    """Where a segment is the way back on the edges of another one, which has the same names: for walkers only."""
+    if network.mode != "walk":
+        return np.zeros(len(network), dtype=bool)
+    back = network.reverse
+    turned = np.array([" ".join(name.split()[::-1]) for name in names], dtype=object)
+    found: ndarray = (back >= 0) & (back < np.arange(len(network))) & (turned[back] == names)
+    return found
 
 
 def vehicle_names(trip_id: ndarray) -> list[str]:
