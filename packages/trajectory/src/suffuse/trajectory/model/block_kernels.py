@@ -1,4 +1,4 @@
-"""What lies between the dense layers of the block transformer when trips are drawn, as loops over flat arrays.
+"""What lies between the dense layers of the model when trips are drawn, as loops over flat arrays.
 
 Each function does in one pass what takes several operations of a tensor library on tiles this small. None of them lets
 one row of its arguments have a say in another, whatever their number: sums run over a row's own entries, in an order
@@ -6,7 +6,7 @@ that depends on that row alone. Arrays that dense layers read or write are float
 float32's bits (`uint16`, for NumPy has no such type).
 
 Dimensions: t tokens, r trips of w tokens each, b trips of a cache, c slots, h heads, d width, e width of a head, g
-hidden channels of the gated layer.
+hidden channels of the gated layer; q masked positions, m candidates, k channels of the scorer, f features, s segments.
 """
 
 from typing import Any, no_type_check
@@ -203,3 +203,32 @@ def _mix(score: ndarray, visible: int, own: int, value: ndarray, first: int, out
             mixed[i] += p0 * v0[i]
     for i in range(e):
         out[i] = rounded(mixed[i], out)
+
+
+@njit(**LANES)
+@no_type_check
+def join(relation: ndarray, query: ndarray, group: ndarray, road: ndarray, segment: ndarray) -> None:
+    """silu of what is added up for each candidate, in place of its `relation` (m, k).
+
+    `group` says which row of `query` (q, k) is that of its position, `segment` which of `road` (s, k) that of its road.
+    """
+    for i in range(len(group)):
+        here, asked, way = relation[i], query[group[i]], road[segment[i]]
+        for a in range(relation.shape[1]):
+            x = here[a] + asked[a] + way[a]
+            here[a] = x / (np.float32(1) + exponential(-x))
+
+
+@njit(**LANES)
+@no_type_check
+def conclude(mixed: ndarray, bias: ndarray, weight: ndarray, features: ndarray, direct: ndarray, out: ndarray) -> None:
+    """Logits (m,) of candidates: `weight` (k,) of silu(mixed + bias), and `direct` (f,) of their features."""
+    for i in range(len(out)):
+        here, own = mixed[i], features[i]
+        total = np.float32(0)
+        for a in range(len(weight)):
+            x = here[a] + bias[a]
+            total += weight[a] * (x / (np.float32(1) + exponential(-x)))
+        for a in range(len(direct)):
+            total += direct[a] * own[a]
+        out[i] = total

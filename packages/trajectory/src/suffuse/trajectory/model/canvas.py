@@ -9,6 +9,7 @@ Dimensions: b trips, n positions after the origin, w positions of a window, q ma
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import no_type_check
 
 import numpy as np
@@ -18,6 +19,7 @@ from numba import njit
 from numpy import ndarray
 from torch import Tensor
 
+from suffuse.trajectory.model.block_kernels import conclude, join
 from suffuse.trajectory.model.cached_blocks import TOKENS, CachedBlocks, dense_type, plain
 from suffuse.trajectory.model.candidates import Candidates, collect_candidates, grow_level
 from suffuse.trajectory.model.city import CityFeatures
@@ -45,6 +47,11 @@ class Encoded:
     placed: Float[Tensor, "s1 d"]
     scored: Float[Tensor, "s1 h"]
     blocks: CachedBlocks
+
+    @cached_property
+    def scored_(self) -> Float32[ndarray, "s1 h"]:
+        """`scored`, for compiled functions."""
+        return self.scored.numpy()
 
     @staticmethod
     @torch.no_grad()
@@ -448,26 +455,29 @@ class RoadCanvas:
         self,
         hidden: Float32[ndarray, "q d"],
         candidates: Candidates,
-        features: Float[ndarray, "m f"],
+        features: Float32[ndarray, "m f"],
         *,
         dropped: bool,
-    ) -> Float[ndarray, " m"]:
+    ) -> Float32[ndarray, " m"]:
+        """Logits of candidates: the same as those of `CandidateScorer`."""
         scorer = self.model.scorer
-        query = in_parts(scorer.query, torch.from_numpy(hidden))
-        group = np.repeat(np.arange(len(hidden)), np.diff(candidates.start))
-        count = len(candidates.segment)
-        padded = -(-count // ROWS_AT_ONCE) * ROWS_AT_ONCE
-        segment = torch.from_numpy(np.resize(candidates.segment, padded).astype(np.int64))
-        groups = torch.from_numpy(np.resize(group, padded))
-        table = torch.zeros(padded, features.shape[1])
-        table[:count] = torch.from_numpy(features)
+        query = in_parts(scorer.query, torch.from_numpy(hidden)).numpy()
         if dropped:
-            table *= self.model.candidate_kept
-        logits = torch.empty(padded)
-        for first in range(0, padded, ROWS_AT_ONCE):
+            features = features * self.model.candidate_kept.numpy()
+        direct, last, bias = (plain(w) for w in (scorer.direct.weight[0], scorer.score.weight[0], scorer.mix.bias))
+        logits = np.empty(len(features), dtype=np.float32)
+        group = np.repeat(np.arange(len(hidden)), np.diff(candidates.start))
+        table = torch.zeros(ROWS_AT_ONCE, features.shape[1])
+        relation, mixed = (torch.empty(ROWS_AT_ONCE, len(bias)) for _ in range(2))
+        for first in range(0, len(features), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
-            logits[part] = scorer.combine(query[groups[part]], self.encoded.scored[segment[part]], table[part])
-        return logits[:count].numpy()
+            count = len(logits[part])
+            table[:count] = torch.from_numpy(features[part])
+            torch.mm(table, scorer.relation.weight.T, out=relation)
+            join(relation.numpy(), query, group[part], self.encoded.scored_, candidates.segment[part])
+            torch.mm(relation, scorer.mix.weight.T, out=mixed)
+            conclude(mixed.numpy(), bias, last, features[part], direct, logits[part])
+        return logits
 
     def write(self, routes: Sequence[Int[ndarray, " _"]]) -> None:
         """Commit whole trips, each from its origin to its destination, in place of drawing them."""

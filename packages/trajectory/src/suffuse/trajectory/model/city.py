@@ -86,6 +86,12 @@ class CityFeatures:
         return start + self.turned, end + self.turned
 
     @cached_property
+    def ways(self) -> tuple[Float[ndarray, "s 2"], Float[ndarray, "s 2"]]:
+        """The same directions as unit vectors."""
+        start, end = (np.stack([np.cos(angle), np.sin(angle)], axis=1) for angle in self.bearings)
+        return start, end
+
+    @cached_property
     def zones(self) -> tuple[Int[ndarray, " s"], ...]:
         """Zone of each segment, coarse and fine."""
         return tuple(zone_of(self.network, level) for level in range(len(self.usage.flow_key)))

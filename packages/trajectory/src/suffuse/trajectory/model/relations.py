@@ -33,11 +33,15 @@ def _squeeze(x: float) -> float:
 
 @njit(cache=True, inline="always")
 @no_type_check
-def _count(key: ndarray, count: ndarray, wanted: int) -> float:
-    place = np.searchsorted(key, wanted)
-    if place < len(key) and key[place] == wanted:
-        return count[place]
-    return 0.0
+def _count(start: ndarray, key: ndarray, count: ndarray, item: int, zone: int) -> float:
+    wanted, low, high = item * ZONES + zone, start[item], start[item + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if key[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return count[low] if low < start[item + 1] and key[low] == wanted else 0.0
 
 
 @njit(cache=True, inline="always")
@@ -136,12 +140,16 @@ def _turn_shares(
     adjacent: ndarray,
     turn_flow: ndarray,
     leaving: ndarray,
+    fs0: ndarray,
     fk0: ndarray,
     fc0: ndarray,
+    fs1: ndarray,
     fk1: ndarray,
     fc1: ndarray,
+    ts0: ndarray,
     tk0: ndarray,
     tc0: ndarray,
+    ts1: ndarray,
     tk1: ndarray,
     tc1: ndarray,
 ) -> None:
@@ -152,13 +160,22 @@ def _turn_shares(
         return
     share = (turn_flow[place] + SMOOTHING / choices) / (leaving[first] + SMOOTHING)
     out[0] = np.log(share)
-    seen = _count(fk0, fc0, first * ZONES + zone_coarse)
-    share = (_count(tk0, tc0, place * ZONES + zone_coarse) + SMOOTHING * share) / (seen + SMOOTHING)
+    seen = _count(fs0, fk0, fc0, first, zone_coarse)
+    share = (_count(ts0, tk0, tc0, place, zone_coarse) + SMOOTHING * share) / (seen + SMOOTHING)
     out[1] = np.log(share)
-    seen = _count(fk1, fc1, first * ZONES + zone_fine)
-    share = (_count(tk1, tc1, place * ZONES + zone_fine) + SMOOTHING * share) / (seen + SMOOTHING)
+    seen = _count(fs1, fk1, fc1, first, zone_fine)
+    share = (_count(ts1, tk1, tc1, place, zone_fine) + SMOOTHING * share) / (seen + SMOOTHING)
     out[2] = np.log(share)
     out[3] = np.log1p(seen) / 4
+
+
+@njit(cache=True, inline="always")
+@no_type_check
+def _angle(a: float, b: float, x: float, y: float, length: float) -> tuple[float, float]:
+    """Cosine and sine of the angle from the unit vector (a, b) to (x, y); of nowhere, as if it lay in the east."""
+    if length == 0:
+        return a, -b
+    return (a * x + b * y) / length, (a * y - b * x) / length
 
 
 @njit(cache=True)
@@ -184,8 +201,8 @@ def _candidate_features(
     from_node: ndarray,
     to_node: ndarray,
     node_metres: ndarray,
-    start_bearing: ndarray,
-    end_bearing: ndarray,
+    start_way: ndarray,
+    end_way: ndarray,
     reverse: ndarray,
     distance: ndarray,
     ptr: ndarray,
@@ -196,12 +213,16 @@ def _candidate_features(
     flow: ndarray,
     turn_flow: ndarray,
     leaving: ndarray,
+    fs0: ndarray,
     fk0: ndarray,
     fc0: ndarray,
+    fs1: ndarray,
     fk1: ndarray,
     fc1: ndarray,
+    ts0: ndarray,
     tk0: ndarray,
     tc0: ndarray,
+    ts1: ndarray,
     tk1: ndarray,
     tc1: ndarray,
 ) -> None:
@@ -239,21 +260,23 @@ def _candidate_features(
                 f[to_go] = np.log1p(2 * go)
             x = (node_metres[from_node[d], 0] - node_metres[to_node[c], 0]) / 1000
             y = (node_metres[from_node[d], 1] - node_metres[to_node[c], 1]) / 1000
-            angle = np.arctan2(y, x) - end_bearing[c]
-            f[17] = np.log1p(4 * np.hypot(x, y))
-            f[18] = np.cos(angle)
-            f[19] = np.sin(angle)
-            turn = start_bearing[c] - end_bearing[l_segment]
+            away = np.sqrt(x * x + y * y)
+            cos, sin = _angle(end_way[c, 0], end_way[c, 1], x, y, away)
+            f[17] = np.log1p(4 * away)
+            f[18] = cos
+            f[19] = sin
+            cos, sin = _angle(end_way[l_segment, 0], end_way[l_segment, 1], start_way[c, 0], start_way[c, 1], 1.0)
             if k == 1:
-                f[20] = np.cos(turn)
-                f[21] = np.sin(turn)
+                f[20] = cos
+                f[21] = sin
                 f[22] = 1.0 if reverse[l_segment] == c else 0.0
             else:
                 dx = (node_metres[from_node[c], 0] - node_metres[to_node[l_segment], 0]) / 1000
                 dy = (node_metres[from_node[c], 1] - node_metres[to_node[l_segment], 1]) / 1000
-                f[23] = np.cos(turn)
-                f[24] = np.cos(np.arctan2(dy, dx) - end_bearing[l_segment])
-                f[25] = np.log1p(4 * np.hypot(dx, dy))
+                f[23] = cos
+                away = np.sqrt(dx * dx + dy * dy)
+                f[24], _ = _angle(end_way[l_segment, 0], end_way[l_segment, 1], dx, dy, away)
+                f[25] = np.log1p(4 * away)
             # loops: has the trip been here, or come the other way, before
             for j in range(position[query]):
                 if not hidden[t, j] or block[t, j] != block[t, position[query]]:
@@ -263,8 +286,8 @@ def _candidate_features(
                         f[27] = 1.0
             if has_usage:
                 f[28] = np.log1p(flow[c]) / 4
-                f[29] = np.log1p(_count(fk0, fc0, c * ZONES + zone_coarse[d])) / 4
-                f[30] = np.log1p(_count(fk1, fc1, c * ZONES + zone_fine[d])) / 4
+                f[29] = np.log1p(_count(fs0, fk0, fc0, c, zone_coarse[d])) / 4
+                f[30] = np.log1p(_count(fs1, fk1, fc1, c, zone_fine[d])) / 4
                 if k == 1:
                     _turn_shares(
                         f[31:35],
@@ -276,12 +299,16 @@ def _candidate_features(
                         adjacent,
                         turn_flow,
                         leaving,
+                        fs0,
                         fk0,
                         fc0,
+                        fs1,
                         fk1,
                         fc1,
+                        ts0,
                         tk0,
                         tc0,
+                        ts1,
                         tk1,
                         tc1,
                     )
@@ -347,15 +374,17 @@ def candidate_features(
     own block.
     """
     network, usage = city.network, city.usage
-    start_bearing, end_bearing = city.bearings
+    start_way, end_way = city.ways
+    flow_start, turn_start = usage.starts
     out = np.zeros((len(candidates.segment), CANDIDATE_FEATURES), dtype=np.float32)
     _candidate_features(
         out, candidates.row, candidates.position, candidates.start, candidates.segment, candidates.left,
         candidates.left_gap, candidates.right, candidates.right_gap, tokens, masked, block, destination, row, city.cost,
-        costs.learned, costs.zone_row, network.from_node, network.to_node, city.node_metres, start_bearing,
-        end_bearing, network.reverse, costs.distance,
+        costs.learned, costs.zone_row, network.from_node, network.to_node, city.node_metres, start_way,
+        end_way, network.reverse, costs.distance,
         network.successors.indptr, network.successors.indices, city.has_usage, city.zones[0], city.zones[1],
-        usage.flow, usage.turn_flow, usage.leaving, usage.flow_key[0], usage.flow_count[0], usage.flow_key[1],
-        usage.flow_count[1], usage.turn_key[0], usage.turn_count[0], usage.turn_key[1], usage.turn_count[1],
+        usage.flow, usage.turn_flow, usage.leaving,
+        flow_start[0], usage.flow_key[0], usage.flow_count[0], flow_start[1], usage.flow_key[1], usage.flow_count[1],
+        turn_start[0], usage.turn_key[0], usage.turn_count[0], turn_start[1], usage.turn_key[1], usage.turn_count[1],
     )  # fmt: skip
     return out

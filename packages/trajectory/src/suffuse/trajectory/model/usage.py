@@ -81,6 +81,15 @@ class Usage:
             found.append((order, zone[order]))
         return tuple(found)
 
+    @cached_property
+    def starts(self) -> tuple[tuple[Int[ndarray, " _"], ...], tuple[Int[ndarray, " _"], ...]]:
+        """By zone level, of segments and of transitions: keys of item i are rows `start[i]:start[i + 1]`."""
+
+        def of(keys: tuple[Int[ndarray, " _"], ...], items: int) -> tuple[Int[ndarray, " _"], ...]:
+            return tuple(np.searchsorted(key, np.arange(items + 1) * ZONES) for key in keys)
+
+        return of(self.flow_key, len(self.flow)), of(self.turn_key, len(self.turn_flow))
+
     def save(self, path: Path) -> None:
         """Write as safetensors."""
         tensors = {"flow": self.flow, "turn_flow": self.turn_flow, "leaving": self.leaving}
