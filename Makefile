@@ -56,7 +56,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/trajectory_speed.py
 	$(BIN)/python benchmarks/trajectory_la_serena.py
 	$(BIN)/python benchmarks/policy_speed.py
-	@echo "More, hours in all: python benchmarks/{backbone_attention,backbone_idle,backbone_study,policy_curve,policy_arms,policy_serve,trajectory_sf,trajectory_sharpness,trajectory_what_if,trajectory_audit,trajectory_scale,trajectory_search}.py --help"
+	@echo "More, hours in all: python benchmarks/{backbone_attention,backbone_idle,backbone_study,policy_curve,policy_arms,policy_serve,trajectory_sf,trajectory_sharpness,trajectory_what_if,trajectory_audit,trajectory_scale,trajectory_search,trajectory_hoser}.py --help"
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -29,7 +29,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
-from statistics import median
+from statistics import harmonic_mean, median
 
 import numpy as np
 import pandas as pd
@@ -229,8 +229,8 @@ def main() -> None:
             worker(many, 0)
             rates["many"].append(len(many) / (time.process_time() - began))
         print(f"turn {turn + 1}: HOSER {rates['HOSER'][-1]:.3f}, ours {rates['few'][-1]:.1f} trips/s", flush=True)
-    theirs, few, more = (median(rates[name]) for name in rates)
-    print(f"HOSER: {theirs:.3f} trips/s (median), start-up and first trip {median(starts):.0f} s")
+    theirs, few, more = harmonic_mean(rates["HOSER"]), median(rates["few"]), median(rates["many"])
+    print(f"HOSER: {theirs:.2f} trips/s in all turns together, start-up and first trip {median(starts):.0f} s")
     for rate, asked_for in ((few, args.n), (more, len(many))):
         print(f"{args.model}: {rate:.1f} trips/s on {asked_for:,} requests, {rate / theirs:.0f} times", flush=True)
     console = Console(width=170)
