@@ -1,6 +1,7 @@
 """Walkers and cyclists on the command line."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def test_models_of_drivers_are_not_for_walkers(refusal: Callable[..., str]) -> N
     assert [usual_model("la-serena", mode) for mode in (None, "drive", "bike", "walk")] == [
         "la-serena", "la-serena", "base", "base",
     ]  # fmt: skip
+
+
+def test_trips_in_a_folder_are_of_its_mode(refusal: Callable[..., str], workplace: Path) -> None:
+    shutil.copytree(workplace / "grid", "town")
+    shutil.copy(workplace / "trips.csv", "town/train.csv")
+    said = refusal("generate", "--city", "town", "--mode", "walk", "--model", "zone-path", "--out", "x.csv")
+    assert said.startswith("town: its trips are of mode drive, but its roads are asked for in mode walk")
 
 
 def test_traces_of_walkers_go_against_the_traffic(command: Callable[..., object], workplace: Path) -> None:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from suffuse.trajectory.demand.corpus import simulated_trips
 from suffuse.trajectory.errors import TripError
-from suffuse.trajectory.roads.cities import CITIES
+from suffuse.trajectory.roads.cities import CITIES, load_city
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import find_trips, read_trips
 from suffuse.trajectory.trips.shards import has_shards
@@ -35,12 +35,15 @@ def has_trips(city: str) -> bool:
 def training_trips(city: str, network: RoadNetwork, *, file: Path | None = None, count: int | None = None) -> Trips:
     """Trips to learn from: `file`; else the training part of a city folder; else simulated ones of a named city.
 
-    `count` is how many to simulate, or the most to take. Raises TripError where there are none.
+    `count` is how many to simulate, or the most to take. Raises TripError where there are none, or where those of a
+    folder are of another mode than the network.
     """
     if file is None and is_simulated(city):
         return simulated_trips(network, "train", count or SIMULATED)
     if file is None and not Path(city).is_dir():
         raise TripError(f"{city}: a road file has no trips with it: give them as --trips FILE")
+    if file is None:
+        check_mode_of_folder(city, network)
     source = Path(city) if file is None else file
     trips = read_trips(source, network, part="train" if has_parts(source) else None)
     return trips if count is None else trips.take(range_of(trips, count))
@@ -52,8 +55,18 @@ def held_out_trips(city: str, network: RoadNetwork, *, count: int) -> Trips | No
         return simulated_trips(network, "val", count)
     if not Path(city).is_dir() or not has_parts(Path(city)):
         return None
+    check_mode_of_folder(city, network)
     trips = read_trips(Path(city), network, part="val")
     return trips.take(range_of(trips, count)) if len(trips) else None
+
+
+def check_mode_of_folder(city: str, network: RoadNetwork) -> None:
+    """Raise TripError where a city folder, and so the trips in it, is for another mode than the network made of it."""
+    if network.mode != "drive" and (own := load_city(city).mode) != network.mode:
+        raise TripError(
+            f"{city}: its trips are of mode {own}, but its roads are asked for in mode {network.mode}: "
+            "give a file of such trips"
+        )
 
 
 def range_of(trips: Trips, count: int) -> np.ndarray:
