@@ -1,13 +1,17 @@
 """Trips per second, and how the price of a trip grows with the city.
 
     python benchmarks/trajectory_speed.py [-n 2000]
+    python benchmarks/trajectory_speed.py --where [-n 512]
 
 1. Trips/s of the shipped model on la-serena at its default settings: one process of one thread, and two. 2. Time per
 trip on coquimbo-full (22,186 segments) beside la-serena (2,560) at equal trip length, interleaved in one process,
    medians of CPU time. Needs `suffuse-trajectory prepare coquimbo-full`; left out with a note otherwise.
+With `--where`: in which functions one process of one thread spends its processor time, and nothing else.
 """
 
 import argparse
+import cProfile
+import pstats
 import time
 from dataclasses import replace
 from statistics import median
@@ -37,6 +41,20 @@ def throughput(n: int, workers: int) -> float:
     return sum(sizes[skip:]) / (moments[-1] - moments[skip - 1])
 
 
+def where(n: int) -> None:
+    """Print the functions that take most processor time, that of the profiler included."""
+    requests = draw_requests(load_city("la-serena"), n, seed=0)
+    config = GenerationConfig(batch_size=256)
+    worker = Worker(Job(city="la-serena", model="la-serena", config=config, threads=1))
+    worker(requests.take(np.arange(32)), 0)  # compiles and fills caches
+    began = time.process_time()
+    worker(requests, 0)
+    print(f"{n / (time.process_time() - began):.1f} trips/s of processor time without the profiler")
+    profile = cProfile.Profile(time.process_time)
+    profile.runcall(worker, requests, 0)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(20)
+
+
 def of_like_length(network: RoadNetwork, hops: int, count: int) -> Requests:
     """Requests whose destination is `hops` segments away at least, within a tenth."""
     rng = np.random.default_rng(0)
@@ -59,9 +77,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=4096)
     parser.add_argument("--hops", type=int, default=30)
+    parser.add_argument("--where", action="store_true", help="only say where the time goes")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(describe())
+    if args.where:
+        where(args.n)
+        return
     for workers in (1, 2):
         print(f"la-serena, {workers} process(es) of one thread: {throughput(args.n, workers):6.1f} trips/s", flush=True)
 

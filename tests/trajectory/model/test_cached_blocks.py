@@ -6,7 +6,7 @@ import torch
 
 from suffuse.backbone.models.block_transformer import BlockTransformer
 from suffuse.trajectory.model.block_kernels import exponential, gated
-from suffuse.trajectory.model.cached_blocks import TOKENS, CachedBlocks
+from suffuse.trajectory.model.cached_blocks import SLOTS, TOKENS, CachedBlocks
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +94,18 @@ def test_exponential_is_right_to_four_millionths_and_bounded():
     assert np.abs(found / np.exp(x.astype(np.float64)) - 1).max() < 4e-6
     assert 0 < exponential(np.float32(-1e30)) < 1e-37
     assert np.isfinite(exponential(np.float32(1e30)))
+
+
+def test_a_cache_grows_with_what_it_keeps_up_to_its_capacity(transformer):
+    blocks = CachedBlocks(transformer, torch.float32)
+    everyone, hidden = np.arange(2), np.random.default_rng(2).standard_normal((2, 20, 48), dtype=np.float32)
+    small, large = blocks.new_cache(2, SLOTS + 21), blocks.new_cache(2, SLOTS + 21)
+    large.make_room(SLOTS + 21)
+    for first in range(0, SLOTS + 1, 20):
+        start = np.full(2, first)
+        np.testing.assert_array_equal(
+            blocks.extend(hidden, small, everyone, start), blocks.extend(hidden, large, everyone, start)
+        )
+    assert small.keys[0].shape[1] == SLOTS + 21
+    with pytest.raises(ValueError, match=f"the cache holds {SLOTS + 21} tokens, but {SLOTS + 22} are needed"):
+        blocks.extend(hidden, small, everyone, np.full(2, SLOTS + 2))

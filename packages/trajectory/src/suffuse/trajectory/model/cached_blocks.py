@@ -22,6 +22,9 @@ from suffuse.trajectory.model.block_kernels import add_and_norm, attend, gated
 TOKENS = 256
 """Tokens that a dense layer sees together, the last ones padding where there are fewer."""
 
+SLOTS = 64
+"""Slots a trip that a new cache has memory for: most trips need no more. It doubles for those that do."""
+
 
 def dense_type() -> torch.dtype:
     """bfloat16 where this processor multiplies it natively, four times as fast as float32; float32 elsewhere."""
@@ -47,15 +50,37 @@ class _Workspace:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
 class WindowCache:
-    """Keys and values of trips, layer by layer; how many slots of a trip are in use is for the caller to know."""
+    """Keys and values of trips, layer by layer; how many slots of a trip are in use is for the caller to know.
 
-    keys: list[Float32[ndarray, "b c d"]]
-    values: list[Float32[ndarray, "b c d"]]
-    cos: Float32[ndarray, "c m"]
-    sin: Float32[ndarray, "c m"]
-    """Of the rotary angle of every slot, for all heads one after the other."""
+    Args:
+        batch: trips.
+        capacity: the most slots that a trip may come to use.
+        depth, width, heads: of the transformer.
+        base: of its rotary positions.
+
+    """
+
+    def __init__(self, batch: int, capacity: int, *, depth: int, width: int, heads: int, base: float) -> None:
+        self.capacity = capacity
+        half = width // heads // 2
+        angle = (torch.arange(capacity)[:, None] * base ** (-torch.arange(half) / half)).repeat(1, heads)
+        self.cos, self.sin = angle.cos().numpy(), angle.sin().numpy()  # of every slot, one head after the other
+        shape = (batch, min(capacity, SLOTS), width)
+        self.keys: list[Float32[ndarray, "b c d"]] = [np.empty(shape, np.float32) for _ in range(depth)]
+        self.values: list[Float32[ndarray, "b c d"]] = [np.empty(shape, np.float32) for _ in range(depth)]
+
+    def make_room(self, slots: int) -> None:
+        """Have memory for so many slots a trip. Raises ValueError beyond the capacity."""
+        if slots > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens, but {slots} are needed")
+        batch, there, width = self.keys[0].shape
+        if slots <= there:
+            return
+        for kept in (self.keys, self.values):
+            for layer, old in enumerate(kept):
+                kept[layer] = np.empty((batch, min(max(slots, 2 * there), self.capacity), width), np.float32)
+                kept[layer][:, :there] = old
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,15 +136,9 @@ class CachedBlocks:
         self._work: dict[int, _Workspace] = {}
 
     def new_cache(self, batch: int, capacity: int) -> WindowCache:
-        """An empty cache of `capacity` slots a trip. Memory is taken as slots are used."""
-        shape = (batch, capacity, self.width)
-        half = self.width // self.heads // 2
-        frequency = self.base ** (-torch.arange(half) / half)
-        angle = (torch.arange(capacity)[:, None] * frequency).repeat(1, self.heads)
+        """An empty cache for trips of at most `capacity` tokens, window included."""
         return WindowCache(
-            keys=[np.zeros(shape, np.float32) for _ in self.layers],
-            values=[np.zeros(shape, np.float32) for _ in self.layers],
-            cos=angle.cos().numpy(), sin=angle.sin().numpy(),
+            batch, capacity, depth=len(self.layers), width=self.width, heads=self.heads, base=self.base
         )  # fmt: skip
 
     def _workspace(self, room: int) -> _Workspace:
@@ -144,11 +163,12 @@ class CachedBlocks:
         """A window of tokens behind the first `start` slots of some trips of a cache; each sees those and the window.
 
         Of the window no token but itself sees one beyond the first `seen`, and the first `final` ones do not see the
-        rest. Position 0 is the first slot.
+        rest. Position 0 is the first slot. Raises ValueError if the window does not fit in the cache.
         """
         count, window, width = hidden.shape
         tokens = count * window
         room = -(-tokens // TOKENS) * TOKENS
+        cache.make_room(int(start.max()) + window)
         work = self._workspace(room)
         state = work.state
         state[:tokens] = hidden.reshape(tokens, width)
