@@ -14,7 +14,7 @@ which saves fitting it again. `--json` keeps the figures.
 
 `--mode` says who travels. `--simulated` is for cities without trips of that mode: the trips to answer again are
 simulated ones of the test part, the baselines are fitted to COUNT of the training part, and one more row is the
-simulator's own second answer to the requests: no model of these drivers, cyclists or walkers can come nearer.
+simulator's own second answer to the requests: as near as a draw can be expected to come. A guess can come nearer.
 """
 
 import argparse

@@ -30,7 +30,14 @@ from suffuse.trajectory.model.canvas import Encoded
 from suffuse.trajectory.model.city import CityFeatures
 from suffuse.trajectory.model.generate import GenerationConfig, Sharpness, generate_trips, time_routes
 from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE, RoadLogit
-from suffuse.trajectory.model.training import CITY_FILE, GENERATION_FILE, ROUTE_CHOICE_FOLDER, USAGE_FILE, fingerprint
+from suffuse.trajectory.model.training import (
+    BESIDE_CARS,
+    CITY_FILE,
+    GENERATION_FILE,
+    ROUTE_CHOICE_FOLDER,
+    USAGE_FILE,
+    fingerprint,
+)
 from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 from suffuse.trajectory.model.usage import Usage
 from suffuse.trajectory.requests import Requests
@@ -69,6 +76,11 @@ class TripGenerator:
         return self.city.has_usage
 
     @property
+    def mode(self) -> str:
+        """Who travels on the network that it answers on."""
+        return self.city.network.mode
+
+    @property
     def seen(self) -> tuple[str, ...]:
         """Fingerprints of the networks it was trained on."""
         return fingerprints(self.facts)
@@ -83,14 +95,17 @@ class TripGenerator:
         trips. A model of several cities is the same everywhere.
         """
         if isinstance(self.logit, RoadLogit):
-            return replace(self, city=CityFeatures(network), logit=self.logit.on(network))
+            logit = self.logit.on(network)
+            same = network_directory(self.directory, network.mode) == network_directory(self.directory, self.mode)
+            model = self.model if same else load_network(network_directory(self.directory, network.mode))
+            return replace(self, model=model, city=CityFeatures(network), logit=logit)
         if fingerprint(network) != fingerprint(self.city.network):
             check_mode(self.facts, self.directory, network)
             return replace(self, city=CityFeatures(network, None), own=Sharpness(), logit=None)
-        logit = None if self.logit is None else self.logit.on(network)
-        assert logit is None or isinstance(logit, RecursiveLogit)
+        moved = None if self.logit is None else self.logit.on(network)
+        assert moved is None or isinstance(moved, RecursiveLogit)
         return replace(
-            self, city=changed(network, self.city.observed, self.city.before or self.city.network), logit=logit
+            self, city=changed(network, self.city.observed, self.city.before or self.city.network), logit=moved
         )
 
     def sample(
@@ -199,7 +214,7 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     facts = read_facts(directory)
     abroad = is_for_any_city(facts)
     check_files(directory, (ROAD_LOGIT_FILE if abroad else USAGE_FILE,), error=ModelError)
-    model = load_network(directory)
+    model = load_network(network_directory(directory, network.mode))
     if abroad:
         return TripGenerator(
             model=model, city=CityFeatures(network), directory=directory, facts=facts, own=read_sharpness(directory),
@@ -218,6 +233,11 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
     return TripGenerator(
         model=model, city=changed(network, observed, network), directory=directory, facts=facts, own=own, logit=logit
     )
+
+
+def network_directory(directory: Path, mode: str) -> Path:
+    """Where the network for a mode of travel lies: `BESIDE_CARS` may hold another one for cyclists and walkers."""
+    return directory / BESIDE_CARS if mode != "drive" and (directory / BESIDE_CARS).is_dir() else directory
 
 
 def load_network(directory: Path) -> TrajectoryModel:

@@ -4,7 +4,8 @@ A model directory is a diffusers directory (config.json, diffusion_pytorch_model
 `usage.safetensors`, the observed flows of the city it was trained on; `city.json`, which says which city that is; and
 where the recipe says so `generation.json`, how the probabilities are best used, and `route-choice`, a recursive logit
 of the same trips. A model of several cities has no usage, for it is meant for others, and a recursive logit that any
-road network has the attributes for: `road-logit.json`.
+road network has the attributes for: `road-logit.json`. It may have a second network for cyclists and walkers, in the
+folder `beside-cars`: `config.json` and weights.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ USAGE_FILE = "usage.safetensors"
 CITY_FILE = "city.json"
 GENERATION_FILE = "generation.json"
 ROUTE_CHOICE_FOLDER = "route-choice"
+BESIDE_CARS = "beside-cars"
 
 
 @dataclass(frozen=True, kw_only=True)

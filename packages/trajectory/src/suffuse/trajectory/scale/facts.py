@@ -15,7 +15,14 @@ from suffuse.trajectory.baselines.baseline import SETTINGS_FILE, TENSORS_FILE
 from suffuse.trajectory.corpus import has_parts, is_simulated
 from suffuse.trajectory.model.pretrained import NEED_NO_TRIPS, model_directory
 from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE
-from suffuse.trajectory.model.training import CITY_FILE, GENERATION_FILE, ROUTE_CHOICE_FOLDER, USAGE_FILE, fingerprint
+from suffuse.trajectory.model.training import (
+    BESIDE_CARS,
+    CITY_FILE,
+    GENERATION_FILE,
+    ROUTE_CHOICE_FOLDER,
+    USAGE_FILE,
+    fingerprint,
+)
 from suffuse.trajectory.roads.network import RoadNetwork
 from suffuse.trajectory.trips.read import find_trips
 
@@ -31,6 +38,8 @@ FILES = (
     ROAD_LOGIT_FILE,
     f"{ROUTE_CHOICE_FOLDER}/{SETTINGS_FILE}",
     f"{ROUTE_CHOICE_FOLDER}/{TENSORS_FILE}",
+    f"{BESIDE_CARS}/{CONFIG_FILE}",
+    f"{BESIDE_CARS}/{WEIGHTS_FILE}",
     SETTINGS_FILE,
     TENSORS_FILE,
 )
