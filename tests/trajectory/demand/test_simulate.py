@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from suffuse.trajectory.demand import DemandConfig, simulate, simulate_requests
+from suffuse.trajectory.demand.draw_requests import draw_requests
 from suffuse.trajectory.demand.gravity import gravity_demand
 from suffuse.trajectory.demand.route_choice import cheapest_route, line_graph, turns_taken
 from suffuse.trajectory.demand.simulate import simulated_world
@@ -182,6 +183,15 @@ def test_closed_segments_are_never_used_and_change_nothing_else(grid, trips):
         if not np.isin(before.segments_of(row), busiest).any():
             np.testing.assert_array_equal(before.segments_of(row), after.segments_of(row))
     assert not np.isin(simulate(shut, CONFIG, 100, seed=7).segment, busiest).any()
+
+
+def test_a_slower_street_changes_nobodys_destination(grid):
+    slower = replace(grid, speed_kmh=np.where(np.arange(len(grid)) % 3, grid.speed_kmh, 2.0))
+    asked = draw_requests(grid, 60, seed=3)
+    same = draw_requests(slower, 60, seed=3, before=grid)
+    assert np.array_equal(asked.origin, same.origin)
+    assert np.array_equal(asked.destination, same.destination)
+    assert not np.array_equal(asked.destination, draw_requests(slower, 60, seed=3).destination), "another city's would"
 
 
 def test_requests_without_a_way_are_named_or_skipped(grid, trips):

@@ -1,6 +1,7 @@
 """Costs read off the roads: what a turn is, whose weights they are, and files that hold none."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -116,6 +117,17 @@ def test_it_answers_on_any_network_even_where_its_costs_are_too_low(grid, town):
         for row in range(len(trips)):
             route = trips.segments_of(row).tolist()
             assert all(logit.network.successors[a, b] for a, b in pairwise(route))
+
+
+def test_a_minute_lost_costs_a_nat(grid, town):
+    speed = grid.speed_kmh.copy()
+    speed[5] /= 3
+    slower = RoadLogit(grid, estimate(TRUTH)).on(replace(grid, speed_kmh=speed))
+    added = slower.cost(0) - RoadLogit(grid, estimate(TRUTH)).cost(0)
+    lost = 2 * grid.length_m[5] / grid.speed_kmh[5] * 3.6 / 60
+    assert np.allclose(added, np.where(slower.graph.after == 5, lost, 0), atol=1e-6)
+    assert np.array_equal(slower.on(grid).cost(0), RoadLogit(grid, estimate(TRUTH)).cost(0)), "and back"
+    assert np.array_equal(slower.on(town).cost(0), RoadLogit(town, estimate(TRUTH)).cost(0)), "elsewhere nothing is"
 
 
 def drawn_open(logit: RoadLogit) -> Trips:

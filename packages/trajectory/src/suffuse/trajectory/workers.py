@@ -43,9 +43,9 @@ class Worker:
     def __init__(self, job: Job, network: RoadNetwork | None = None) -> None:
         use_threads(job.threads)
         self.job = job
-        home = load_city(job.city, job.mode) if network is None else network
-        self.model: TripGenerator | Baseline = load_model(job.model, home, city=job.city)
-        self.network = job.changes.on(home)
+        self.home = load_city(job.city, job.mode) if network is None else network
+        self.model: TripGenerator | Baseline = load_model(job.model, self.home, city=job.city)
+        self.network = job.changes.on(self.home)
         if job.changes:
             self.model = self.model.on(self.network)
 

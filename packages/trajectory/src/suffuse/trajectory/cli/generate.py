@@ -178,7 +178,7 @@ def generate(
             bar.advance(bar.task_ids[0], trips)
 
         if shard_size is None:
-            made = write_one_file(job, source.part(changed, 0, count), network, out, processes, done)
+            made = write_one_file(job, source.part(changed, 0, count, network), network, out, processes, done)
         else:
             plan = Plan(job=job, source=source, count=count, size=shard_size, folder=out)
             made = 0

@@ -13,18 +13,26 @@ from suffuse.trajectory.roads.network import RoadNetwork
 
 
 def draw_requests(
-    network: RoadNetwork, count: int, *, seed: int, first: int = 0, config: DemandConfig | None = None
+    network: RoadNetwork,
+    count: int,
+    *,
+    seed: int,
+    first: int = 0,
+    config: DemandConfig | None = None,
+    before: RoadNetwork | None = None,
 ) -> Requests:
     """Draw requests number `first` to `first + count - 1`; request i depends on the seed and i alone, and its id is i.
 
     Origins and destinations are never closed segments, nor such that closed segments cut off from each other: those
-    requests, and no others, are drawn anew. Raises RequestError for a count below 1.
+    requests, and no others, are drawn anew. `before` is the network as it was before speeds on it were changed, for a
+    slower street changes no one's destination. Raises RequestError for a count below 1.
     """
     check_seed(seed)
     if count < 1:
         raise RequestError(f"the number of trips must be at least 1, got {count}")
     config = config or usual_config(network.mode)
-    world = simulated_world(replace(network, closed=frozenset()) if network.closed else network, config)
+    home = network if before is None else before
+    world = simulated_world(replace(home, closed=frozenset()) if home.closed else home, config)
     midnight = np.datetime64(config.first_day, "s")
     origin, destination = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     depart = np.empty(count, dtype="datetime64[s]")

@@ -29,6 +29,7 @@ from suffuse.trajectory.errors import ModelError
 from suffuse.trajectory.roads.crossings import crossed_roads
 from suffuse.trajectory.roads.network import MODES, RoadNetwork
 from suffuse.trajectory.trips.table import Trips
+from suffuse.trajectory.what_if.pivot import NATS_PER_MINUTE
 
 ROAD_LOGIT_FILE = "road-logit.json"
 
@@ -110,13 +111,18 @@ def attributes(graph: TurnGraph, network: RoadNetwork) -> Float[ndarray, "t f"]:
 class RoadLogit(RecursiveLogit):
     """A recursive logit of any network, with the weights of its mode, which were fitted elsewhere.
 
+    A segment that is slower than on `before`, the network before it was changed, costs `NATS_PER_MINUTE` more for each
+    minute lost on it, and a faster one less: see `what_if.pivot`.
+
     Raises ModelError for a network of a mode that there are no weights for.
     """
 
     name: ClassVar[str] = "road-logit"
     learned_beside: ClassVar[bool] = True
 
-    def __init__(self, network: RoadNetwork, estimates: Mapping[str, Estimate]) -> None:
+    def __init__(
+        self, network: RoadNetwork, estimates: Mapping[str, Estimate], before: RoadNetwork | None = None
+    ) -> None:
         if network.mode not in estimates:
             raise ModelError(
                 f"the road logit knows trips of mode {' and '.join(estimates)}, but road network {network.name!r} is "
@@ -133,6 +139,7 @@ class RoadLogit(RecursiveLogit):
             estimates[network.mode],
         )
         self.estimates = dict(estimates)
+        self.before = network if before is None else before
 
     @cached_property
     def _attributes(self) -> Float[ndarray, "t f"]:
@@ -140,7 +147,8 @@ class RoadLogit(RecursiveLogit):
 
     def cost(self, zone: int) -> Float[ndarray, " t"]:
         """Cost of each transition, nats, wherever a trip is going."""
-        return self._attributes @ np.array(self.estimate.weights)
+        added = (self.network.free_flow_s - self.before.free_flow_s) * (NATS_PER_MINUTE / 60)
+        return self._attributes @ np.array(self.estimate.weights) + added[self.graph.after]
 
     def value_function(self, zone: int) -> ValueFunction:
         """Values and choices. In a city with shorter streets than those fitted to, costs are raised until it exists."""
@@ -149,8 +157,13 @@ class RoadLogit(RecursiveLogit):
         return self._functions[zone]
 
     def on(self, network: RoadNetwork) -> "RoadLogit":
-        """The same weights on any network of a mode that they are for."""
-        return RoadLogit(network, self.estimates)
+        """The same weights on any network of a mode that they are for; on a changed one, changes are costs."""
+        home = self.before
+        same = network.mode == home.mode and all(
+            np.array_equal(getattr(network, name), getattr(home, name))
+            for name in ("segment_ids", "from_node", "to_node", "length_m")
+        )
+        return RoadLogit(network, self.estimates, home if same else None)
 
     def save(self, directory: Path) -> None:
         """Write `road-logit.json`: the weights of each mode. Raises ModelError if it cannot."""

@@ -78,7 +78,7 @@ class Plan:
         count = self.trips_in(shard)
         if not self.is_whole(shard):
             first = shard * self.size
-            trips = worker(self.source.part(worker.network, first, count), first)
+            trips = worker(self.source.part(worker.network, first, count, worker.home), first)
             write_trips(trips, worker.network, self.path(shard))
         return count
 

@@ -21,9 +21,9 @@ class Simulated:
     depart: np.datetime64 | None = None
     """Of all requests; drawn with them if None."""
 
-    def part(self, network: RoadNetwork, first: int, count: int) -> Requests:
-        """Requests `first` to `first + count - 1`."""
-        requests = draw_requests(network, count, seed=self.seed, first=first)
+    def part(self, network: RoadNetwork, first: int, count: int, before: RoadNetwork | None = None) -> Requests:
+        """Requests `first` to `first + count - 1`, of those who lived on the network `before` it was changed."""
+        requests = draw_requests(network, count, seed=self.seed, first=first, before=before)
         return requests if self.depart is None else replace(requests, depart=np.full(count, self.depart))
 
     def facts(self) -> dict[str, object]:
@@ -39,8 +39,8 @@ class Listed:
     stride: int | None = None
     """How many requests the list had before any were left out; None: as many as there are."""
 
-    def part(self, network: RoadNetwork, first: int, count: int) -> Requests:
-        """Requests `first` to `first + count - 1` of the endless list."""
+    def part(self, network: RoadNetwork, first: int, count: int, before: RoadNetwork | None = None) -> Requests:
+        """Requests `first` to `first + count - 1` of the endless list, the same on every network."""
         turn, row = np.divmod(np.arange(first, first + count), len(self.requests))
         again = self.requests.take(row)
         names = [f"{name}-{k}" if k else name for name, k in zip(again.request_id, turn.tolist(), strict=True)]
