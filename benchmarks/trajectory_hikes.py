@@ -4,10 +4,10 @@
 
 `pip download --no-deps --no-binary :all: tracklib==0.8.4.2` fetches the source, 37 MB. In it are 153 hikes of the
 Écrins national park (data/lacet/ecrins.csv) and the roads and paths there, of IGN's BD TOPO
-(data/network/network_ecrin.wkt). Hikes are matched to the paths with `match`, which cuts them where they turn round or
-leave the paths. Most parts come back to where they began, so each is cut where it is farthest from there: that gives
-legs with two ends, of which those of 1 km and more are kept, one of each pair that goes the same way there and back. A figure is a mean over legs; its interval is 95 % of 2,000
-means of hikes drawn with replacement.
+(data/network/network_ecrin.wkt). Hikes are matched to the paths with `match`, which cuts them where they turn
+round or leave the paths. Most parts come back to where they began, so each is cut where it is farthest from there: that
+gives legs with two ends, of which those of 1 km and more are kept, one of each pair that goes the same way there and
+back. A figure is a mean over legs; its interval is 95 % of 2,000 means of hikes drawn with replacement.
 """
 
 import argparse
@@ -86,9 +86,8 @@ def legs(network: RoadNetwork, hikes: Trips) -> tuple[Trips, ndarray]:
     """Each part of a hike there and back, and the number of its hike."""
     places = network.to_metres(network.centroid_lonlat)
     routes, owner = list[list[int]](), list[int]()
-    hike = {
-        name: number for number, name in enumerate(dict.fromkeys(str(each).split("-")[0] for each in hikes.trip_id))
-    }
+    names = [str(each).split("-")[0] for each in hikes.trip_id]
+    hike = {name: number for number, name in enumerate(dict.fromkeys(names))}
     for row in range(len(hikes)):
         route = hikes.segments_of(row)
         far = int(np.argmax(np.linalg.norm(places[route] - places[route[0]], axis=1)))
@@ -96,7 +95,7 @@ def legs(network: RoadNetwork, hikes: Trips) -> tuple[Trips, ndarray]:
         if len(parts) == 2 and shared(network, parts[0], parts[1]) > SAME:
             parts = parts[:1]
         routes += [part.tolist() for part in parts]
-        owner += [hike[hikes.trip_id[row].split("-")[0]]] * len(parts)
+        owner += [hike[names[row]]] * len(parts)
     return Trips.from_lists(routes), np.array(owner)
 
 
