@@ -2,12 +2,12 @@
 
     python benchmarks/trajectory_hikes.py --source tracklib-0.8.4.2.tar.gz [--model base] [--best-of 10] [--json FILE]
 
-`pip download --no-deps --no-binary :all: tracklib==0.8.4.2` fetches the source, 37 MB. In it are 153 named hikes
-in the Écrins (data/lacet/ecrins.csv) and the roads and paths there, of IGN's BD TOPO (data/network/network_ecrin.wkt).
- Hikes are matched to the paths with `match`, which cuts them where they turn
-round or leave the paths. Most parts come back to where they began, so each is cut where it is farthest from there: that
-gives legs with two ends, of which those of 1 km and more are kept, one of each pair that goes the same way there and
-back. A figure is a mean over legs; its interval is 95 % of 2,000 means of hikes drawn with replacement.
+`pip download --no-deps --no-binary :all: tracklib==0.8.4.2` fetches the source, 37 MB. In it are 153 named hikes in the
+Écrins (data/lacet/ecrins.csv) and the roads and paths there, of IGN's BD TOPO (data/network/network_ecrin.wkt). Hikes
+are matched to the paths with `match`, which cuts them where they turn round or leave the paths. Most parts come back to
+where they began, so each is cut where it is farthest from there: that gives legs with two ends, of which those of 1 km
+and more are kept, one of each pair that goes the same way there and back. A figure is a mean over legs; its interval is
+95 % of 2,000 means of hikes drawn with replacement.
 """
 
 import argparse
