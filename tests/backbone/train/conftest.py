@@ -56,6 +56,7 @@ def run(tmp_path: Path) -> Callable[..., TrainResult]:
         directory: Path = tmp_path / "run",
         resume: bool = False,
         evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
+        identity: Mapping[str, str] | None = None,
         console: Console | None = None,
         **fields: Any,
     ) -> TrainResult:
@@ -68,6 +69,7 @@ def run(tmp_path: Path) -> Callable[..., TrainResult]:
             directory=directory,
             evaluate=evaluate,
             resume=resume,
+            identity=identity,
             console=console or Console(quiet=True),
         )
 

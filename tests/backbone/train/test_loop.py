@@ -265,6 +265,22 @@ def test_resuming_with_another_config_names_the_field(run: Run, field: str, valu
         run(resume=True, **{field: value})
 
 
+def test_resuming_with_other_data_names_what_differs(run: Run) -> None:
+    first = run(identity={"city": "a", "trips": "1f"})
+    with pytest.raises(TrainError, match=r"^trips is '2e', but the run in .* has '1f'; a resumed run must keep it$"):
+        run(resume=True, identity={"city": "a", "trips": "2e"})
+    for known in ({"city": "a", "trips": "1f"}, {"city": "a", "start": "none"}, None):
+        assert run(resume=True, identity=known).checkpoint == first.checkpoint
+
+
+def test_checkpoints_from_before_there_was_an_identity_are_resumed(run: Run) -> None:
+    state_file = run().checkpoint / "state.json"
+    state = json.loads(state_file.read_text())
+    del state["identity"]
+    state_file.write_text(json.dumps(state))
+    assert run(resume=True, identity={"trips": "1f"}).resumed_from == 12
+
+
 def test_resuming_may_change_the_bookkeeping(run: Run, small_model: Model) -> None:
     first = run()
     assert run(resume=True, log_every=1, checkpoint_every_steps=1, keep_checkpoints=5).resumed_from == 12

@@ -88,6 +88,7 @@ def train(
     directory: Path,
     evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
     resume: bool = False,
+    identity: Mapping[str, str] | None = None,
     console: Console | None = None,
 ) -> TrainResult:
     """Train `model` for `config.steps` updates and keep the run in `directory`.
@@ -103,19 +104,21 @@ def train(
         evaluate: given the averaged model in evaluation mode and the number of updates made, returns metrics to log;
             it runs on the main process without gradients.
         resume: go on from the newest undamaged checkpoint; with none yet, start anew.
+        identity: what the run is of beside its config, by name: hashes of the data, say. Kept in checkpoints; a resumed
+            run must have the same. A fact that only the checkpoint or only this call names is not compared.
         console: where progress goes; standard error by default.
 
     Raises:
         DirectoryInUseError: another run is writing in `directory`.
         CheckpointError: no checkpoint can be read, or it is of another model.
         DivergedError: the loss or gradient became NaN or infinite; the last checkpoint is from before.
-        TrainError: `directory` is not empty, or it holds a run with another config or number of processes.
+        TrainError: `directory` is not empty, or it holds a run with another config, number of processes or identity.
         ValueError: the model or what `loss` returns cannot be trained.
     """
     accelerator = _accelerator()
     directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory) if accelerator.is_main_process else contextlib.nullcontext():
-        run = _Run(model, loss, batches, config, directory, evaluate, accelerator)
+        run = _Run(model, loss, batches, config, directory, evaluate, accelerator, identity or {})
         run.open(resume=resume)
         log = RunLog(directory, step=run.step) if accelerator.is_main_process else None
         try:
@@ -144,8 +147,10 @@ class _Run:
         directory: Path,
         evaluate: Callable[[nn.Module, int], Mapping[str, float]] | None,
         accelerator: Accelerator,
+        identity: Mapping[str, str],
     ) -> None:
         self.config, self.directory, self.accelerator = config, directory, accelerator
+        self.identity = dict(identity)
         self.loss, self.batches, self.evaluate = loss, batches, evaluate
         self.model = model.to(accelerator.device)
         self.average = averaged_model(self.model, config.ema_decay)
@@ -182,12 +187,13 @@ class _Run:
 
     def _load(self, checkpoint: Path) -> None:
         state = read_state(checkpoint)
-        own = self._identity()
-        for name, value in own.items():
-            if state["run"].get(name) != value:
+        known = state.get("identity", {})
+        settings = [(name, value, state["run"].get(name)) for name, value in self._settings().items()]
+        facts = [(name, value, known[name]) for name, value in self.identity.items() if name in known]
+        for name, own, there in settings + facts:
+            if own != there:
                 raise TrainError(
-                    f"{name} is {value!r}, but the run in {self.directory} has {state['run'].get(name)!r}; "
-                    "a resumed run must keep it"
+                    f"{name} is {own!r}, but the run in {self.directory} has {there!r}; a resumed run must keep it"
                 )
         load_module_tensors(self.model, read_tensors(checkpoint, "model"))
         load_module_tensors(self.average.module, read_tensors(checkpoint, "ema"))
@@ -198,8 +204,8 @@ class _Run:
         past = [r for r in read_log(self.directory) if r["kind"] == "evaluation" and r["step"] <= self.step]
         self.evaluation = dict(past[-1]["values"]) if past else {}
 
-    def _identity(self) -> dict[str, Any]:
-        """What a resumed run must have in common with its checkpoint."""
+    def _settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common with its checkpoint, beside its identity."""
         settings = self.config.to_dict()
         return {name: settings[name] for name in NUMERICAL_FIELDS} | {"processes": self.accelerator.num_processes}
 
@@ -306,7 +312,8 @@ class _Run:
                 "optimizer": optimizer_tensors(self.optimizer, self.model),
             },
             {
-                "run": self._identity(),
+                "run": self._settings(),
+                "identity": self.identity,
                 "ema_updates": int(self.average.n_averaged),
                 "window": self.window,
                 "window_steps": self.window_steps,
