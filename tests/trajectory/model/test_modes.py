@@ -1,5 +1,6 @@
 """Models and modes of travel: whose weights they use, and that cyclists are not taken for drivers."""
 
+import json
 import shutil
 
 import numpy as np
@@ -47,6 +48,12 @@ def test_cyclists_and_walkers_have_a_network_of_their_own(town, tmp_path):
     assert torch.equal(weights(walkers.on(town)), weights(drivers))
     alone = tmp_path / "alone"
     shutil.copytree(SHIPPED / "base", alone, ignore=shutil.ignore_patterns(BESIDE_CARS))
+    with pytest.raises(ModelError, match=r"beside-cars is missing: .* says that the network for mode walk is"):
+        load_model(alone, for_mode(town, "walk"))
+    assert torch.equal(weights(load_model(alone, town)), weights(drivers))
+    facts = json.loads((alone / "city.json").read_text(encoding="utf-8"))
+    del facts[BESIDE_CARS]  # a model that `train` made has one network for all modes
+    (alone / "city.json").write_text(json.dumps(facts), encoding="utf-8")
     assert torch.equal(weights(load_model(alone, for_mode(town, "walk"))), weights(drivers))
 
 

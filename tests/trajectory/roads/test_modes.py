@@ -45,6 +45,18 @@ def test_walkers_go_both_ways_on_all_but_motorways(town: RoadNetwork) -> None:
     assert (town.mode, len(town)) == ("drive", 8)
 
 
+def test_the_two_streets_of_a_crescent_are_no_two_directions_of_one(make_network: Callable[..., RoadNetwork]) -> None:
+    """0 to 1 goes round by an arc, 1 to 0 straight; walkers may take either, either way."""
+    crescent = make_network([(0, 1), (1, 0), (1, 2), (2, 1)], length_m=np.array([1000.0, 333.0, 200.0, 215.0]))
+    walk = for_mode(crescent, "walk")
+    there = {
+        (int(u), int(v), round(float(m))) for u, v, m in zip(walk.from_node, walk.to_node, walk.length_m, strict=True)
+    }
+    assert there == {(0, 1, 1000), (1, 0, 1000), (1, 0, 333), (0, 1, 333), (1, 2, 200), (2, 1, 215)}
+    assert len(walk) == 6
+    assert walk.reverse.tolist() == [4, 5, 3, 2, 0, 1]
+
+
 def test_cyclists_keep_one_way_streets_and_push_on_footways(town: RoadNetwork) -> None:
     bike = for_mode(town, "bike")
     assert bike.mode == "bike"

@@ -11,6 +11,7 @@ trajectory.plot(trips, city, "map.html")
 ```
 """
 
+import suffuse.trajectory.compiled  # noqa: F401 - first, so that compiled functions find a place to be kept
 from suffuse.trajectory.api import evaluate, generate, plot
 from suffuse.trajectory.errors import ModelError, RequestError, RoadNetworkError, TrajectoryError, TripError
 from suffuse.trajectory.matching import MatchConfig, MatchReport, Points, match, read_points

@@ -18,8 +18,11 @@ SIMULATED = 20_000
 
 
 def is_simulated(city: str) -> bool:
-    """Whether a city's trips are simulated: the named cities have a real road network, but no recorded trips."""
-    return city in CITIES and not Path(city).exists()
+    """Whether a city's trips are simulated: the named cities have a real road network, but no recorded trips.
+
+    A name stands for that city whatever lies here under the same name: `./la-serena` is a folder.
+    """
+    return city in CITIES
 
 
 def has_trips(city: str) -> bool:

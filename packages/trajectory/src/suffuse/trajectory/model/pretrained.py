@@ -157,7 +157,7 @@ def model_directory(name_or_path: str | Path) -> Path:
 
 def usual_model(city: str, mode: str | None = None) -> str:
     """The shipped model for a city where nobody names one: its own, or the one for any city and any mode."""
-    own = mode in (None, "drive") and city in CITIES and (SHIPPED / city).is_dir() and not Path(city).exists()
+    own = mode in (None, "drive") and city in CITIES and (SHIPPED / city).is_dir()
     return city if own else FOR_ANY_CITY
 
 
@@ -236,8 +236,16 @@ def load_model(name_or_path: str | Path, network: RoadNetwork, *, city: str | No
 
 
 def network_directory(directory: Path, mode: str) -> Path:
-    """Where the network for a mode of travel lies: `BESIDE_CARS` may hold another one for cyclists and walkers."""
-    return directory / BESIDE_CARS if mode != "drive" and (directory / BESIDE_CARS).is_dir() else directory
+    """Where the network for a mode of travel lies: `BESIDE_CARS` may hold another one for cyclists and walkers.
+
+    Raises ModelError where `city.json` says that there is one, and there is none.
+    """
+    folder = directory / BESIDE_CARS
+    if mode == "drive" or folder.is_dir():
+        return directory if mode == "drive" else folder
+    if (directory / CITY_FILE).is_file() and read_facts(directory).get(BESIDE_CARS) is not None:
+        raise ModelError(f"{folder} is missing: {directory / CITY_FILE} says that the network for mode {mode} is there")
+    return directory
 
 
 def load_network(directory: Path) -> TrajectoryModel:

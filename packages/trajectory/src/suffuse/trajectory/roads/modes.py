@@ -20,6 +20,9 @@ WALK_KMH = 4.8
 STEPS_KMH = 2.4
 """On steps, along their plan: half of `WALK_KMH`, between what Weidmann gives for going up and for going down."""
 
+SAME_STREET_M, SAME_STREET_SHARE = 10.0, 0.1
+"""Two directions of a street may differ in length by this much, or by this share, as they are drawn."""
+
 RIDE_KMH = 16.0
 """Cycling in a city with its stops: what Copenhagen's Bicycle Account gives for its cyclists, 15 to 16 km/h."""
 
@@ -115,8 +118,15 @@ def for_mode(network: RoadNetwork, mode: str, *, rules: Rules | None = None) -> 
         return network
     lanes = network.lanes if mode == "drive" else np.ones(len(network))
     own = part_of(replace(network, mode=mode, speed_kmh=rules.speed_kmh, lanes=lanes), rules.open)
-    wanted = rules.both_ways[rules.open] & (own.reverse < 0) & (own.from_node != own.to_node)
+    wanted = rules.both_ways[rules.open] & _one_way(own) & (own.from_node != own.to_node)
     return _with_reverse(own, wanted, first_id=int(network.segment_ids.max()) + 1) if wanted.any() else own
+
+
+def _one_way(network: RoadNetwork) -> Bool[ndarray, " s"]:
+    """Segments without a reverse; one of another length is no reverse but another one-way street, as in a crescent."""
+    other = network.length_m[network.reverse]
+    unlike = np.abs(network.length_m - other) > np.maximum(SAME_STREET_M, SAME_STREET_SHARE * network.length_m)
+    return (network.reverse < 0) | unlike
 
 
 def _with_reverse(network: RoadNetwork, wanted: Bool[ndarray, " s"], *, first_id: int) -> RoadNetwork:
