@@ -59,6 +59,51 @@ def fingerprint(network: RoadNetwork) -> str:
     return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Town:
+    """One of several cities to train on."""
+
+    network: RoadNetwork
+    trips: Trips
+    held_out: Trips | None = None
+    """Trips that are only measured."""
+
+
+def identity(towns: Sequence[Town], recipe: Recipe, start: TrajectoryModel | None = None) -> dict[str, str]:
+    """What a run that is resumed must have kept, beside the settings of the loop: see `suffuse.backbone.train.train`.
+
+    Modes, road networks and training trips in the order of the cities, how batches are made of them, and the weights
+    to go on from; hashes where a value would be long.
+    """
+    settings = {"batch": asdict(recipe.batch), "noise": asdict(recipe.noise)}
+    return {
+        "mode": ", ".join(town.network.mode for town in towns),
+        "road network": ", ".join(fingerprint(town.network) for town in towns),
+        "training trips": ", ".join(hash_of_trips(town.trips) for town in towns),
+        **{f"{part}.{name}": str(value) for part, values in settings.items() for name, value in values.items()},
+        "start": "a new network" if start is None else hash_of_weights(start),
+    }
+
+
+def hash_of_trips(trips: Trips) -> str:
+    """A hash of where trips go and when, to the millisecond; their names do not matter."""
+    times = (np.round(values, 3).astype(np.float64) for values in (trips.enter_s, trips.duration_s))
+    places = (values.astype(np.int64) for values in (trips.start, trips.segment, trips.depart))
+    digest = hashlib.sha256()
+    for values in (*places, *times):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def hash_of_weights(model: torch.nn.Module) -> str:
+    """A hash of the names and values of a network's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def called(network: RoadNetwork) -> str:
     """A city's name among several, with its mode where that is not driving."""
     return network.name if network.mode == "drive" else f"{network.name} {network.mode}"
@@ -132,7 +177,7 @@ def train_model(
 
     result = train(
         model=model, loss=trajectory_loss, batches=batches, config=recipe.train, directory=directory / "run",
-        evaluate=evaluate, resume=resume,
+        evaluate=evaluate, resume=resume, identity=identity([Town(network=network, trips=trips)], recipe),
     )  # fmt: skip
     assert isinstance(result.model, TrajectoryModel)
     correlation = round(delay_correlation(result.model, city, trips), 3)
@@ -140,16 +185,6 @@ def train_model(
     save_sharpness(recipe.sharpness, network, trips, directory, seed=recipe.train.seed)
     save_model(result.model, city, directory, trained={"trips": len(trips), **result.evaluation})
     return result.model
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Town:
-    """One of several cities to train on."""
-
-    network: RoadNetwork
-    trips: Trips
-    held_out: Trips | None = None
-    """Trips that are only measured."""
 
 
 def train_on_several(
@@ -169,6 +204,7 @@ def train_on_several(
     if recipe.batch.no_usage < 1:
         raise ValueError(f"no_usage is {recipe.batch.no_usage}, but must be 1 to train on several cities")
     torch.manual_seed(recipe.train.seed)
+    known = identity(towns, recipe, start)  # before `start` is trained in place
     model = TrajectoryModel(**recipe.model) if start is None else start
     steps, seed = recipe.train.steps, recipe.train.seed
     estimates = fit_road_logit([(town.network, town.trips) for town in towns], seed=seed)
@@ -189,7 +225,7 @@ def train_on_several(
 
     result = train(
         model=model, loss=trajectory_loss, batches=SeveralCities(sources, steps=steps, seed=seed), config=recipe.train,
-        directory=directory / "run", evaluate=evaluate, resume=resume,
+        directory=directory / "run", evaluate=evaluate, resume=resume, identity=known,
     )  # fmt: skip
     assert isinstance(result.model, TrajectoryModel)
     alike = [delay_correlation(result.model, CityFeatures(town.network), town.trips) for town in towns]
