@@ -61,12 +61,18 @@ def table_in(archive: tarfile.TarFile, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8")))
 
 
+def lines_in(wkt: list[str]) -> ndarray:
+    """Geometries from text; as objects, for an array of strings has room for the longest of them in every row."""
+    lines: ndarray = shapely.from_wkt(np.array(wkt, dtype=object))
+    return lines
+
+
 def read_source(source: Path) -> tuple[RoadNetwork, Points]:
     """The paths near the hikes as walkers meet them, and the hikes as traces."""
     with tarfile.open(source) as archive:
         hikes = table_in(archive, "data/lacet/ecrins.csv")
-        paths = shapely.from_wkt([row["wkt"] for row in table_in(archive, "data/network/network_ecrin.wkt")])
-    lines = shapely.from_wkt([row["WKT"] for row in hikes])
+        paths = lines_in([row["wkt"] for row in table_in(archive, "data/network/network_ecrin.wkt")])
+    lines = lines_in([row["WKT"] for row in hikes])
     to_lonlat = pyproj.Transformer.from_crs(LAMBERT_93, "EPSG:4326", always_xy=True)
     lines = shapely.transform(lines, lambda xy: np.stack(to_lonlat.transform(*xy.T), axis=1))
     frame = gpd.GeoSeries(paths, crs="EPSG:4326")
