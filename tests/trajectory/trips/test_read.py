@@ -6,11 +6,13 @@ from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suffuse.trajectory.corpus import held_out_trips
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.trips.raw import ReadReport
 from suffuse.trajectory.trips.read import find_trips, read_trips
@@ -123,6 +125,24 @@ def test_parts_as_files(town, walks, same_trips, tmp_path):
     write_trips(val, town, tmp_path / "val.csv")
     same_trips(read_trips(tmp_path, town, part="val"), val)
     same_trips(read_trips(tmp_path, town), train)
+
+
+def test_trips_are_held_out_where_a_folder_has_such_a_part(town, walks, east, same_trips, tmp_path):
+    train, val = walks(town, 1, 3), walks(town, 2, 3)
+    write_trips(train, town, tmp_path / "train.csv")
+    assert held_out_trips(str(tmp_path), town, count=5) is None
+    write_trips(train, town, tmp_path / "trips.csv")
+    assert held_out_trips(str(tmp_path), town, count=5) is None
+    write_trips(val, town, tmp_path / "val.csv")
+    same_trips(held_out_trips(str(tmp_path), town, count=5), val)
+
+    split = tmp_path / "split"
+    split.mkdir()
+    table = matched_table(east)
+    pq.write_table(table, split / "matched.parquet")
+    assert held_out_trips(str(split), town, count=5).trip_id.tolist() == ["6", "9"]
+    pq.write_table(table.filter(pc.equal(table["split"], "train")), split / "matched.parquet")
+    assert held_out_trips(str(split), town, count=5) is None
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def held_out_trips(city: str, network: RoadNetwork, *, count: int) -> Trips | No
     """Trips that `training_trips` has no part in, at most `count`; None where a city has no such part."""
     if is_simulated(city):
         return simulated_trips(network, "val", count)
-    if not Path(city).is_dir() or not has_parts(Path(city)):
+    if not Path(city).is_dir() or not has_parts(Path(city)) or not has_part(Path(city), "val"):
         return None
     check_mode_of_folder(city, network)
     trips = read_trips(Path(city), network, part="val")
@@ -86,3 +86,16 @@ def has_parts(source: Path) -> bool:
             return True
         source = find_trips(source)
     return source.suffix == ".parquet" and "split" in pq.read_schema(source).names
+
+
+def has_part(folder: Path, part: str) -> bool:
+    """Whether a city folder holds trips of a part: in a file called so, or in a Parquet file that names it."""
+    try:
+        file = find_trips(folder, part)
+    except TripError:
+        return False
+    if file.name.startswith(f"{part}."):
+        return True
+    if file.suffix != ".parquet" or "split" not in pq.read_schema(file).names:
+        return False
+    return part in pq.read_table(file, columns=["split"])["split"].unique().to_pylist()
