@@ -1,13 +1,17 @@
 """Training on several cities from the command line, and answering on networks that no model has seen."""
 
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from suffuse.trajectory.model.pretrained import FOR_ANY_CITY, usual_model
+from suffuse.trajectory.model.pretrained import FOR_ANY_CITY, load_network, usual_model
+from suffuse.trajectory.model.training import BESIDE_CARS
+from suffuse.trajectory.model.trajectory_model import TrajectoryModel
 
 SEVERAL = ("train", "--out", "new", "--city", "grid", "--city", "roads.graphml")
 
@@ -26,6 +30,10 @@ SEVERAL = ("train", "--out", "new", "--city", "grid", "--city", "roads.graphml")
             "--model markov learns one city, but --city is given 2 times: several need --recipe tr",
         ),
         (("--start", "nowhere"), "no model 'nowhere'"),
+        (
+            ("--start", "la-serena"),
+            "--start is 'la-serena', which reads what was counted in the one city it learned, but must be a model of s",
+        ),
         (("--recipe", "huge"), "--recipe is 'huge', but must be one of la-serena, city, transfer, tiny"),
     ],
 )
@@ -75,6 +83,54 @@ def test_each_city_has_its_own_mode(command: Callable[..., Any], here: Path) -> 
     done = command(*asked, "--mode", "bike")
     assert done.code == 2
     assert "the road logit knows trips of mode drive and walk, but road network" in done.stderr
+
+
+def test_going_on_from_a_model_of_two_networks(
+    command: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all walk, from the one for others than drivers, in a folder of its own; else from that of drivers."""
+    few = ("--steps", "1", "--batch", "4", "--threads", "1")
+    trips = ("--trips", "trips.csv", "--trips", "trips.csv")
+    assert command(*SEVERAL[:2], "first", *SEVERAL[3:], *trips, *few).code == 0
+    beside = here / "first" / BESIDE_CARS
+    beside.mkdir()
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        (beside / name).write_bytes((here / "first" / name).read_bytes())
+    taken = list[Path]()
+
+    def load(directory: Path) -> TrajectoryModel:
+        taken.append(directory)
+        return load_network(directory)
+
+    monkeypatch.setattr(sys.modules["suffuse.trajectory.cli.train"], "load_network", load)
+    for number, modes in enumerate([("walk", "walk"), ("walk", "bike"), ("drive", "walk")]):
+        cities = [word for mode in modes for word in ("--city", f"roads.gpkg:{mode}")]
+        done = command("train", "--out", f"new{number}", *cities, *trips, *few, "--start", "first")
+        assert done.code == 0, done.stderr
+    assert taken == [Path("first") / BESIDE_CARS, Path("first"), Path("first")]
+
+
+@pytest.mark.parametrize(
+    ("city", "said"),
+    [
+        ("la-serena:fly", "mode is 'fly', but must be drive, bike or walk"),
+        ("grid:fly", "mode is 'fly', but must be drive, bike or walk"),
+        ("grid:", "mode is '', but must be drive, bike or walk"),
+        ("nowhere:fly", "nowhere:fly: no such city, folder or file"),
+        ("nowhere:walk", "nowhere: no such city, folder or file"),
+    ],
+)
+def test_a_city_that_is_there_with_a_mode_that_is_none(refusal: Callable[..., str], city: str, said: str) -> None:
+    assert refusal("train", "--out", "new", "--city", city).startswith(said)
+
+
+def test_a_folder_with_nothing_held_out_is_trained_on_without_measuring(command: Callable[..., Any]) -> None:
+    shutil.copytree("grid", "town")
+    shutil.copy("trips.csv", "town/train.csv")
+    few = ("--recipe", "tiny", "--steps", "1", "--batch", "4")
+    done = command("train", "--out", "new", "--city", "town", *few)
+    assert done.code == 0, done.stderr
+    assert json.loads(Path("new/city.json").read_text())["trained"] == {"trips": 20}
 
 
 def test_without_a_name_the_model_is_the_citys_own_or_the_one_for_any(command: Callable[..., Any], here: Path) -> None:

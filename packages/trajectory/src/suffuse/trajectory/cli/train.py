@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +17,13 @@ from suffuse.trajectory.cli.app import app
 from suffuse.trajectory.cli.options import MOST_TRIPS, Mode, OnError, Seed, checked_on_error
 from suffuse.trajectory.corpus import held_out_trips, is_simulated, range_of, training_trips
 from suffuse.trajectory.errors import ModelError
-from suffuse.trajectory.model.pretrained import load_network, model_directory
+from suffuse.trajectory.model.pretrained import (
+    is_for_any_city,
+    load_network,
+    model_directory,
+    network_directory,
+    read_facts,
+)
 from suffuse.trajectory.model.recipes import SIMULATED_TRIPS, recipe_by_name
 from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE
 from suffuse.trajectory.model.training import (
@@ -30,7 +36,9 @@ from suffuse.trajectory.model.training import (
     train_model,
     train_on_several,
 )
-from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.model.trajectory_model import TrajectoryModel
+from suffuse.trajectory.roads.cities import CITIES, load_city
+from suffuse.trajectory.roads.modes import checked_mode
 from suffuse.trajectory.roads.network import MODES
 from suffuse.trajectory.trips.read import read_trips
 from suffuse.trajectory.trips.table import Trips
@@ -101,9 +109,32 @@ def read_town(
 
 
 def city_and_mode(said: str, usual: str | None = None) -> tuple[str, str | None]:
-    """A city and who travels there, out of `CITY:MODE`; `usual` where it names nobody."""
+    """A city and who travels there, out of `CITY:MODE`; `usual` where it names nobody.
+
+    Raises RoadNetworkError for a city that is there with a mode that is none.
+    """
     city, colon, mode = said.rpartition(":")
-    return (city, mode) if colon and mode in MODES and not Path(said).exists() else (said, usual)
+    if not colon or Path(said).exists():
+        return said, usual
+    if city in CITIES or Path(city).exists():
+        checked_mode(mode)
+    return (city, mode) if mode in MODES else (said, usual)
+
+
+def model_to_go_on_from(start: str) -> Path:
+    """The directory of a model. Raises ModelError for none, and for one that learned to read what was counted."""
+    directory = model_directory(start)
+    if (directory / CITY_FILE).is_file() and not is_for_any_city(read_facts(directory)):
+        raise ModelError(
+            f"--start is {start!r}, which reads what was counted in the one city it learned, but must be a model of "
+            "several cities, which does not"
+        )
+    return directory
+
+
+def network_to_go_on_from(directory: Path, modes: Sequence[str]) -> TrajectoryModel:
+    """The network of a model for towns of these modes: that of drivers, unless all have one other mode."""
+    return load_network(network_directory(directory, modes[0] if len(set(modes)) == 1 else "drive"))
 
 
 def one_each(option: str, files: list[Path] | None, cities: list[str]) -> list[Path | None]:
@@ -154,7 +185,12 @@ def train(
     steps: Annotated[int | None, whole("--steps", 1, 100_000_000, "Training steps instead of the recipe's.")] = None,
     batch: Annotated[int | None, whole("--batch", 1, 100_000, "Trips a step instead of the recipe's.")] = None,
     start: Annotated[
-        str | None, typer.Option("--start", help="On several cities: a model to go on from, a name or a folder.")
+        str | None,
+        typer.Option(
+            "--start",
+            help="With recipe transfer: a model of several cities to go on from, a name or a folder. Of two networks "
+            "that of drivers, unless all --city are of bike or all of walk.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     seed: Seed = 0,
@@ -179,7 +215,7 @@ def train(
         )
     if start is not None and not abroad:
         raise ValueError(f"--start is {start!r}, but only --recipe transfer can go on from another model")
-    first = None if start is None else load_network(model_directory(start))
+    before = None if start is None else model_to_go_on_from(start)
     where = [city_and_mode(place, mode) for place in cities]
     places = zip(where, one_each("--trips", trips, cities), one_each("--held-out", held_out, cities), strict=True)
     towns = []
@@ -194,6 +230,8 @@ def train(
         return
     with whole_model(out):
         if abroad:
+            modes = [town.network.mode for town in towns]
+            first = None if before is None else network_to_go_on_from(before, modes)
             train_on_several(towns, out, chosen, resume=resume, start=first)
         else:
             train_model(home.network, home.trips, out, chosen, held_out=home.held_out, resume=resume)
