@@ -8,10 +8,12 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
+import torch
 from geopandas.testing import assert_geodataframe_equal
 
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.cities import load_city
+from suffuse.trajectory.scale import facts
 from suffuse.trajectory.scale.facts import facts_of_model
 from suffuse.trajectory.trips.raw import ReadReport
 from suffuse.trajectory.trips.read import read_trips
@@ -99,6 +101,38 @@ def test_a_changed_file_of_a_model_is_named(workplace: Path, tmp_path: Path) -> 
     (tmp_path / "model/route-choice").mkdir()
     (tmp_path / "model/route-choice/baseline.json").write_text("{}")
     assert "model/route-choice/baseline.json" in facts_of_model(str(tmp_path / "model"), "grid")
+
+
+def test_machines_that_round_otherwise_do_not_mix(
+    command: Callable[..., object], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("generate", "--city", "grid", "--model", "model", "-n", "2", "--shard-size", "2", "--out", "shards")
+    for here, other in ((torch.float32, "bfloat16"), (torch.bfloat16, "float32")):
+        monkeypatch.setattr(facts, "dense_type", lambda dtype=here: dtype)
+        if not Path("shards").exists():
+            command(*asked)
+        job = Path("shards/_job.json")
+        said = json.loads(job.read_text())
+        job.write_text(json.dumps(said | {"dense_layers": other}))
+        mine = str(here).removeprefix("torch.")
+        assert refusal(*asked) == (f"shards: holds shards of another job: dense_layers is {other} there, {mine} here")
+    assert "dense_layers" not in facts_of_model("markov", "grid")
+
+
+def test_jobs_from_before_modes_and_rounding_were_kept_are_of_drivers(
+    command: Callable[..., object], refusal: Callable[..., str]
+) -> None:
+    asked = ("generate", "--city", "grid", "--model", "model", "-n", "2", "--shard-size", "2", "--out", "shards")
+    command(*asked)
+    job = Path("shards/_job.json")
+    said = json.loads(job.read_text())
+    job.write_text(json.dumps({name: value for name, value in said.items() if name not in ("mode", "dense_layers")}))
+    assert "2 of them there already" in command(*asked).stderr  # type: ignore[attr-defined]
+    walking = (*ASKED, "--mode", "walk", "--shard-size", "25", "--out", "walks")
+    command(*walking)
+    job = Path("walks/_job.json")
+    job.write_text(json.dumps({name: value for name, value in json.loads(job.read_text()).items() if name != "mode"}))
+    assert refusal(*walking) == "walks: holds shards of another job: mode is drive there, walk here"
 
 
 def test_a_baseline_is_that_of_its_trips(workplace: Path, tmp_path: Path) -> None:

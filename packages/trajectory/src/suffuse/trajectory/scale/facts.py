@@ -13,6 +13,7 @@ from suffuse.console import CONFIG_FILE, WEIGHTS_FILE, file_hash
 from suffuse.trajectory.baselines import BASELINES
 from suffuse.trajectory.baselines.baseline import SETTINGS_FILE, TENSORS_FILE
 from suffuse.trajectory.corpus import has_parts, is_simulated
+from suffuse.trajectory.model.cached_blocks import dense_type
 from suffuse.trajectory.model.pretrained import NEED_NO_TRIPS, model_directory
 from suffuse.trajectory.model.road_logit import ROAD_LOGIT_FILE
 from suffuse.trajectory.model.training import (
@@ -28,6 +29,8 @@ from suffuse.trajectory.trips.read import find_trips
 
 DIGITS = 16
 """Of each hash, which tells files apart and keeps sentences short."""
+
+DENSE_LAYERS = "dense_layers"
 
 FILES = (
     CONFIG_FILE,
@@ -58,6 +61,9 @@ def facts_of_city(network: RoadNetwork) -> dict[str, str]:
 def facts_of_model(model: str, city: str) -> dict[str, str]:
     """The name of a baseline and a hash of the trips it is fitted to; or one hash for each file of a model directory.
 
+    Of a trained model also `dense_layers`, the type this machine computes them in: where it is another one, trips are
+    rounded otherwise and may take other ways.
+
     Raises:
         ModelError: if there is no such model.
         TripError: if a city folder has no trips for a baseline that needs them.
@@ -71,4 +77,6 @@ def facts_of_model(model: str, city: str) -> dict[str, str]:
         return {"model": model, "fitted_to": file_hash(trips)[:DIGITS]}
     directory = model_directory(model)
     there = {f"model/{name}": file_hash(directory / name)[:DIGITS] for name in FILES if (directory / name).is_file()}
-    return {"model": "a directory", **there}
+    trained = not (directory / SETTINGS_FILE).is_file()
+    rounding = {DENSE_LAYERS: str(dense_type()).removeprefix("torch.")} if trained else {}
+    return {"model": "a directory", **there, **rounding}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from suffuse.console import because, read_object, write_json
 from suffuse.trajectory.errors import TripError
 from suffuse.trajectory.roads.cities import load_city
-from suffuse.trajectory.scale.facts import facts_of_city, facts_of_model
+from suffuse.trajectory.scale.facts import DENSE_LAYERS, facts_of_city, facts_of_model
 from suffuse.trajectory.scale.sources import Source
 from suffuse.trajectory.trips.write import write_trips
 from suffuse.trajectory.workers import Job, Worker
@@ -126,7 +126,7 @@ class Plan:
         if not (self.folder / JOB_FILE).exists():
             write_json(self.folder / JOB_FILE, facts, error=TripError)
         with _locked(self.folder / JOB_FILE):
-            there = read_object(self.folder / JOB_FILE, error=TripError)
+            there = completed(read_object(self.folder / JOB_FILE, error=TripError), facts)
             for name in sorted(facts.keys() | there.keys()):
                 if facts.get(name) != there.get(name):
                     raise TripError(
@@ -136,6 +136,12 @@ class Plan:
             for left in self.folder.glob(".part-*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
+
+
+def completed(there: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """What `_job.json` says, and what those before it left out: all were of drivers, their rounding is not known."""
+    unknown = {name: facts[name] for name in (DENSE_LAYERS,) if name in facts}
+    return {"mode": "drive", **unknown, **there}
 
 
 @contextmanager
