@@ -57,6 +57,12 @@ def test_the_two_streets_of_a_crescent_are_no_two_directions_of_one(make_network
     assert walk.reverse.tolist() == [4, 5, 3, 2, 0, 1]
 
 
+def test_both_directions_of_a_street_agree_on_being_one(make_network: Callable[..., RoadNetwork]) -> None:
+    """11 m apart is more than a tenth of the shorter one, and less than a tenth of the longer one."""
+    street = make_network([(0, 1), (1, 0)], length_m=np.array([109.0, 120.5]))
+    assert len(for_mode(street, "walk")) == 2
+
+
 def test_cyclists_keep_one_way_streets_and_push_on_footways(town: RoadNetwork) -> None:
     bike = for_mode(town, "bike")
     assert bike.mode == "bike"

@@ -124,8 +124,8 @@ def for_mode(network: RoadNetwork, mode: str, *, rules: Rules | None = None) -> 
 
 def _one_way(network: RoadNetwork) -> Bool[ndarray, " s"]:
     """Segments without a reverse; one of another length is no reverse but another one-way street, as in a crescent."""
-    other = network.length_m[network.reverse]
-    unlike = np.abs(network.length_m - other) > np.maximum(SAME_STREET_M, SAME_STREET_SHARE * network.length_m)
+    own, other = network.length_m, network.length_m[network.reverse]
+    unlike = np.abs(own - other) > np.maximum(SAME_STREET_M, SAME_STREET_SHARE * np.maximum(own, other))
     return (network.reverse < 0) | unlike
 
 
