@@ -1,6 +1,6 @@
 """What the demand simulator assumes about a city, its drivers and its traffic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -89,14 +89,19 @@ class DemandConfig:
             ) from error
 
 
-WALKING = DemandConfig(
-    zone_m=250.0,
-    deterrence_per_min=0.27,
-    min_distance_m=200.0,
+WITHOUT_CARS = DemandConfig(
     length_weight=0.0,
     small_street_weight=1.0,
     turn_s=(0.0, 0.0, 0.0, 0.0),
     peak_congestion=0.0,
+)
+"""What walkers and cyclists have in common: no traffic jams, and costs of streets and turns from `manners`."""
+
+WALKING = replace(
+    WITHOUT_CARS,
+    zone_m=250.0,
+    deterrence_per_min=0.27,
+    min_distance_m=200.0,
     speed_sigma=0.19,
     segment_sigma=0.1,
 )
@@ -104,13 +109,10 @@ WALKING = DemandConfig(
 transport, Road and Transport Research 16, 2007); a spread of speeds of 0.26 in 1.34 m/s (Weidmann 1993); the rest is
 assumed."""
 
-CYCLING = DemandConfig(
+CYCLING = replace(
+    WITHOUT_CARS,
     deterrence_per_min=0.19,
     min_distance_m=500.0,
-    length_weight=0.0,
-    small_street_weight=1.0,
-    turn_s=(0.0, 0.0, 0.0, 0.0),
-    peak_congestion=0.0,
     speed_sigma=0.2,
 )
 """Cyclists: trips of about 3 km where a city is large enough. All of it is assumed."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from suffuse.backbone.models.block_transformer import BlockTransformer, KeyValueCache
+from suffuse.backbone.models.block_transformer import BlockTransformer
 from suffuse.backbone.models.pretrained import PretrainedModel, register_to_config
 from suffuse.trajectory.model.city import SEGMENT_FEATURES, TURN_FEATURES, CityFeatures
 from suffuse.trajectory.model.encoder import RoadEncoder
@@ -197,7 +197,3 @@ class TrajectoryModel(PretrainedModel):
         """Mean and deviation of log(travel time / free-flow time) of clean tokens."""
         mean, spread = self.time(hidden).unbind(-1)
         return mean.clamp(FASTEST, SLOWEST), spread.clamp(-3.0, 1.0).exp()
-
-    def new_cache(self, batch: int, capacity: int) -> KeyValueCache:
-        """An empty cache for sampling; `capacity` includes the prefix."""
-        return self.transformer.new_cache(batch, capacity)
